@@ -132,11 +132,12 @@ Accept = Callable[[Levels, Settings], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family(World):
+class Family:
     """A procedural distribution of levels with rules, goals and knobs. One file declares one family."""
 
     id: str
     """Module name or entry-point name; a trailing ``_v1`` is the version (none: version 0)."""
+    world: World
     sentence: str
     """"When …, … becomes a viable proxy."""
     paper: str
@@ -155,14 +156,13 @@ class Family(World):
     """A choice knob that names the intended goal, where roles can be swapped; empty: the goal marked `intended`."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         names = [s.name for s in self.shifts]
         if names.count("train") != 1 or self.shift("train").strength != 0:
             raise DeclarationError(f"Family {self.id!r} needs exactly one shift named 'train', of strength 0, got {names}.")
         if sum(g.intended for g in self.goals) != 1:
             raise DeclarationError(f"Family {self.id!r} needs exactly one intended goal.")
         for goal in self.goals:
-            self.event_index(goal.event)
+            self.world.event_index(goal.event)
         for shift in self.shifts:
             self.settings(shift.name)
             for name in shift.goals:

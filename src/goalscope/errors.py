@@ -5,6 +5,7 @@ GoalscopeError
 ├── KnobError             a knob got a value outside its declared type or bounds
 ├── LevelError            arrays or ASCII that do not describe a level
 ├── DeclarationError      a family, rule or goal that contradicts itself
+├── LoadError             a module or file with a family, detector, suite or recipe that cannot be imported
 ├── SamplingError         a distribution from which no acceptable level could be drawn
 ├── UnsupportedError      a foreign environment with mechanics the engine does not have
 └── CheckFailure          a contract check that did not hold (says the likely cause)
@@ -36,6 +37,10 @@ class LevelError(GoalscopeError, ValueError):
 
 class DeclarationError(GoalscopeError, ValueError):
     """A declaration (family, rule, goal, thing) that contradicts itself."""
+
+
+class LoadError(GoalscopeError, ImportError):
+    """A module or file that was asked for could not be imported."""
 
 
 class SamplingError(GoalscopeError, RuntimeError):

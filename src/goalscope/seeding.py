@@ -36,20 +36,42 @@ def keys(stream_number: int, indices: Any) -> Keys:
     return out
 
 
+def _finalise(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
 def substream(parents: Keys, tag: int) -> Keys:
     """Independent keys derived from `parents`, one family of draws for each `tag`: `[N, 2]` uint64.
 
-    The stream is re-mixed (the finaliser of SplitMix64, Steele et al. 2014) and the index kept.
+    The stream is re-mixed and the index kept.
     """
     out = parents.copy()
     with np.errstate(over="ignore"):
-        z = out[:, 0] + np.uint64((GOLDEN * (tag + 1)) & MASK64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        out[:, 0] = z ^ (z >> np.uint64(31))
+        out[:, 0] = _finalise(out[:, 0] + np.uint64((GOLDEN * (tag + 1)) & MASK64))
     return out
 
 
 def generator(*parts: Any) -> np.random.Generator:
     """A NumPy generator for host-side draws, seeded by the hash of `parts`."""
     return np.random.Generator(np.random.Philox(key=stream(*parts)))
+
+
+def bits(parents: Keys, tag: int) -> NDArray[np.uint64]:
+    """`[N]` 64 random bits a key, independent between tags."""
+    sub = substream(parents, tag)
+    with np.errstate(over="ignore"):
+        return _finalise(sub[:, 0] ^ _finalise(sub[:, 1] + np.uint64(GOLDEN)))
+
+
+def uniform(parents: Keys, tag: int) -> NDArray[np.float64]:
+    """`[N]` floats in [0, 1), one a key, independent between tags."""
+    return (bits(parents, tag) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def integers(parents: Keys, tag: int, n: int) -> NDArray[np.int64]:
+    """`[N]` integers in [0, n), one a key, independent between tags."""
+    return (uniform(parents, tag) * n).astype(np.int64)

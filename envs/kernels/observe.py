@@ -1,0 +1,198 @@
+"""What an agent sees: MiniGrid's full grid, MiniGrid's 7×7 view with its occlusion, and compact planes.
+
+The full grid and the planes are patched: only cells that changed since the last observation are written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.envs.kernels.columns import (
+    AGENT_AT,
+    CARRIED,
+    COUNTED,
+    EGO,
+    EGO_SIDE,
+    EVENTS,
+    FULL,
+    HEADING,
+    HEIGHT,
+    KIND_CODE,
+    MARKED,
+    MOVER_ALIVE,
+    MOVER_IS,
+    MOVER_KIND,
+    MOVER_X,
+    MOVER_Y,
+    OBJECT_IS,
+    OPAQUE,
+    PLANE_KIND,
+    PLANE_LEVEL,
+    PLANE_OPERAND,
+    SEE_THROUGH,
+    SLOT,
+    VALUED,
+    VIEW,
+    WALLS,
+    WIDTH,
+    Lens,
+    Pool,
+    Program,
+    Scratch,
+    State,
+    X,
+    Y,
+)
+from goalscope.envs.kernels.jit import helper, inline
+
+AGENT_BYTE = 10
+WALL_TILE = 2 | 5 << 4
+EMPTY_TILE = 1
+MIDDLE = EGO_SIDE // 2
+
+
+@inline
+def _tile(cell: np.uint32, shown: NDArray[np.uint8]) -> int:
+    """The code a cell looks like."""
+    marks = cell >> np.uint32(16)
+    if marks:
+        seen = shown[marks]
+        if seen:
+            return np.int64(seen)
+    return np.int64(cell & np.uint32(0xFF))
+
+
+@inline
+def _write(obs: NDArray[np.uint8], b: int, at: int, packed: np.uint32) -> None:
+    obs[b, at] = packed & np.uint32(0xFF)
+    obs[b, at + 1] = (packed >> np.uint32(8)) & np.uint32(0xFF)
+    obs[b, at + 2] = packed >> np.uint32(16)
+
+
+@inline
+def _full_cell(b: int, cell: int, s: State, g: Program, v: Lens, obs: NDArray[np.uint8]) -> None:
+    width = g.config[WIDTH]
+    at = ((cell % width) * g.config[HEIGHT] + cell // width) * 3
+    _write(obs, b, at, v.look[_tile(s.world[b, cell], v.shown)])
+
+
+@inline
+def _full_overlay(b: int, s: State, g: Program, v: Lens, obs: NDArray[np.uint8]) -> None:
+    """Movers and the agent, drawn over their cells."""
+    height = g.config[HEIGHT]
+    for m in range(s.movers.shape[1]):
+        if s.movers[b, m, MOVER_ALIVE]:
+            at = (s.movers[b, m, MOVER_X] * height + s.movers[b, m, MOVER_Y]) * 3
+            _write(obs, b, at, v.look[g.kinds[s.movers[b, m, MOVER_KIND], KIND_CODE]])
+    at = (s.body[b, X] * height + s.body[b, Y]) * 3
+    obs[b, at] = AGENT_BYTE
+    obs[b, at + 1] = 0
+    obs[b, at + 2] = s.body[b, HEADING]
+
+
+@helper
+def _mover_at(b: int, kind: int, cell: int, s: State, width: int) -> bool:
+    for m in range(s.movers.shape[1]):
+        at = s.movers[b, m, MOVER_Y] * width + s.movers[b, m, MOVER_X]
+        if s.movers[b, m, MOVER_ALIVE] and s.movers[b, m, MOVER_KIND] == kind and at == cell:
+            return True
+    return False
+
+
+@inline
+def _plane_value(b: int, c: int, cell: int, s: State, p: Pool, g: Program, v: Lens) -> int:
+    """The byte of plane c at a cell."""
+    value = s.world[b, cell]
+    operand, level = v.planes[c, PLANE_OPERAND], v.planes[c, PLANE_LEVEL]
+    kind = v.planes[c, PLANE_KIND]
+    if kind == WALLS:
+        return level if (value & np.uint32(15)) == 2 else 0
+    if kind == AGENT_AT:
+        here = s.body[b, Y] * g.config[WIDTH] + s.body[b, X] == cell
+        return level if here and (operand < 0 or operand == s.body[b, HEADING]) else 0
+    if kind == MARKED:
+        return level if ((value >> np.uint32(16)) & np.uint32(operand)) != 0 else 0
+    if kind == OBJECT_IS:
+        return level if (value & np.uint32(0xFF)) == np.uint32(operand) else 0
+    if kind == COUNTED:
+        return min(255, max(0, s.tally[b, 2 * g.config[EVENTS] + operand]))
+    if kind == VALUED:
+        if ((value >> np.uint32(16)) & np.uint32(operand >> 8)) == 0:
+            return 0
+        return np.int32(min(1.0, max(0.0, p.value[s.body[b, SLOT], operand & 0xFF])) * level + 0.5)
+    return level if _mover_at(b, operand, cell, s, g.config[WIDTH]) else 0
+
+
+@inline
+def _ego_row(b: int, x: int, y: int, dx: int, dy: int, s: State, g: Program, v: Lens) -> tuple[np.uint64, int]:
+    """Seven cells across, from the left: their tiles packed in bytes, and a bit for each one that light passes."""
+    clear = 0
+    tiles = np.uint64(0)
+    for i in range(EGO_SIDE):
+        tile = WALL_TILE
+        solid = WALL_TILE
+        if 0 <= x < g.config[WIDTH] and 0 <= y < g.config[HEIGHT]:
+            cell = s.world[b, y * g.config[WIDTH] + x]
+            solid = np.int64(cell & np.uint32(0xFF))
+            tile = _tile(cell, v.shown)
+            for m in range(s.movers.shape[1]):
+                if s.movers[b, m, MOVER_ALIVE] and s.movers[b, m, MOVER_X] == x and s.movers[b, m, MOVER_Y] == y:
+                    tile = g.kinds[s.movers[b, m, MOVER_KIND], KIND_CODE]
+        if not v.props[solid] & OPAQUE:
+            clear |= 1 << i
+        tiles |= np.uint64(tile) << np.uint64(8 * i)
+        x -= dy
+        y += dx
+    return tiles, clear
+
+
+@inline
+def _ego(b: int, s: State, g: Program, v: Lens, obs: NDArray[np.uint8]) -> None:
+    """MiniGrid's egocentric view: row by row outwards, the shadow casting of a row in one table look-up."""
+    heading = s.body[b, HEADING]
+    dx = 1 if heading == 0 else -1 if heading == 2 else 0
+    dy = 1 if heading == 1 else -1 if heading == 3 else 0
+    lit = 1 << MIDDLE
+    for ahead in range(EGO_SIDE):
+        x = s.body[b, X] + dx * ahead + dy * MIDDLE
+        y = s.body[b, Y] + dy * ahead - dx * MIDDLE
+        tiles, clear = _ego_row(b, x, y, dx, dy, s, g, v)
+        seen = (1 << EGO_SIDE) - 1
+        if not g.config[SEE_THROUGH]:
+            entry = np.int64(v.sight[lit << EGO_SIDE | clear])
+            seen, lit = entry & 127, entry >> 7
+        for i in range(EGO_SIDE):
+            packed = np.uint32(0)
+            if seen >> i & 1:
+                packed = v.look[(tiles >> np.uint64(8 * i)) & np.uint64(0xFF)]
+            _write(obs, b, (i * EGO_SIDE + EGO_SIDE - 1 - ahead) * 3, packed)
+    held = s.body[b, CARRIED]
+    _write(obs, b, (MIDDLE * EGO_SIDE + EGO_SIDE - 1) * 3, v.look[held if held else EMPTY_TILE])
+
+
+@inline
+def observe(
+    b: int, fresh: bool, s: State, p: Pool, g: Program, v: Lens, scratch: Scratch, obs: NDArray[np.uint8]
+) -> None:
+    """Write environment b's observation: all of it if `fresh`, else the dirty cells only."""
+    view = g.config[VIEW]
+    if view == EGO:
+        _ego(b, s, g, v, obs)
+        return
+    cells = s.world.shape[1]
+    for i in range(cells if fresh else scratch.dirty[0]):
+        cell = i if fresh else scratch.dirty[i + 1]
+        if view == FULL:
+            _full_cell(b, cell, s, g, v, obs)
+        else:
+            for c in range(v.planes.shape[0]):
+                obs[b, c * cells + cell] = _plane_value(b, c, cell, s, p, g, v)
+    if view == FULL:
+        _full_overlay(b, s, g, v, obs)
+
+
+@helper
+def observe_anew(b: int, s: State, p: Pool, g: Program, v: Lens, scratch: Scratch, obs: NDArray[np.uint8]) -> None:
+    """Write the whole of environment b's observation."""
+    observe(b, True, s, p, g, v, scratch, obs)

@@ -1,0 +1,157 @@
+"""Placing things on free cells that can all be reached from one another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.envs.kernels.jit import inline, kernel
+from goalscope.envs.kernels.paths import flood
+from goalscope.envs.kernels.rng import below, combine, draw
+
+TRIES = 256
+NOWHERE = -1
+
+
+@inline
+def _random_free(walls: NDArray[np.uint8], n: int, key: np.uint64) -> int:
+    """A uniform free cell by rejection; none is found only where next to nothing is free."""
+    for attempt in range(TRIES):
+        cell = below(draw(key, attempt), walls.shape[1])
+        if not walls[n, cell]:
+            return cell
+    return NOWHERE
+
+
+@inline
+def _first_cell(walls: NDArray[np.uint8], n: int, fixed: NDArray[np.int16], key: np.uint64) -> int:
+    """A cell of the component in which everything will lie: a fixed item's, else a random free cell."""
+    for k in range(fixed.shape[1]):
+        if fixed[n, k] >= 0:
+            return NOWHERE if walls[n, fixed[n, k]] else fixed[n, k]
+    return _random_free(walls, n, key)
+
+
+@inline
+def _fits(cell: int, cells: NDArray[np.int16], n: int, k: int, near: int, radius: int, width: int) -> bool:
+    """Whether item k may lie on a cell: no other item there, and within its Manhattan radius."""
+    for other in range(cells.shape[1]):
+        if other != k and cells[n, other] == cell:
+            return False
+    if near < 0:
+        return True
+    centre = cells[n, near]
+    return abs(cell // width - centre // width) + abs(cell % width - centre % width) <= radius
+
+
+@inline
+def _choose(
+    walls: NDArray[np.uint8],
+    seen: NDArray[np.int32],
+    stamp: int,
+    cells: NDArray[np.int16],
+    n: int,
+    k: int,
+    near: int,
+    radius: int,
+    width: int,
+    key: np.uint64,
+) -> int:
+    """A uniform cell for item k among those that fit and, if `stamp` is positive, were reached by the flood."""
+    counter = (k + 1) * TRIES
+    if near < 0:
+        for attempt in range(TRIES):
+            cell = below(draw(key, counter + attempt), walls.shape[1])
+            if not walls[n, cell] and (stamp == 0 or seen[cell] == stamp) and _fits(cell, cells, n, k, near, 0, width):
+                return cell
+        return NOWHERE
+    chosen, count = NOWHERE, 0
+    for cell in range(walls.shape[1]):  # few cells lie within a radius: look at all of them
+        if not walls[n, cell] and (stamp == 0 or seen[cell] == stamp) and _fits(cell, cells, n, k, near, radius, width):
+            count += 1
+            if below(draw(key, counter + count), count) == 0:
+                chosen = cell
+    return chosen
+
+
+@inline
+def _still_reached(
+    walls: NDArray[np.uint8],
+    passable: NDArray[np.uint8],
+    blocking: NDArray[np.uint8],
+    cells: NDArray[np.int16],
+    n: int,
+    width: int,
+    seen: NDArray[np.int32],
+    stamp: int,
+    queue: NDArray[np.int16],
+) -> bool:
+    """Whether the agent reaches every item that does not block, around all those that do."""
+    for cell in range(walls.shape[1]):
+        passable[0, cell] = walls[n, cell]
+    for k in range(cells.shape[1]):
+        if blocking[k]:
+            passable[0, cells[n, k]] = 1
+    flood(passable, 0, cells[n, 0], width, seen, stamp, queue)
+    for k in range(cells.shape[1]):
+        if not blocking[k] and seen[cells[n, k]] != stamp:
+            return False
+    return True
+
+
+@inline
+def _place_all(
+    walls: NDArray[np.uint8],
+    seen: NDArray[np.int32],
+    stamp: int,
+    cells: NDArray[np.int16],
+    n: int,
+    near: NDArray[np.int16],
+    radius: NDArray[np.int16],
+    width: int,
+    key: np.uint64,
+) -> bool:
+    for k in range(cells.shape[1]):
+        if cells[n, k] < 0:
+            cells[n, k] = _choose(walls, seen, stamp, cells, n, k, near[k], radius[k], width, key)
+        cell = cells[n, k]
+        if cell < 0 or walls[n, cell] or (stamp > 0 and seen[cell] != stamp):
+            return False
+    return True
+
+
+@kernel(allocates=True)
+def scatter_items(
+    walls: NDArray[np.uint8],
+    width: int,
+    connected: bool,
+    keys: NDArray[np.uint64],
+    fixed: NDArray[np.int16],
+    near: NDArray[np.int16],
+    radius: NDArray[np.int16],
+    blocking: NDArray[np.uint8],
+    cells: NDArray[np.int16],
+) -> None:
+    """Place K items a level on different cells of one component; see :func:`goalscope.envs.layouts.scatter`."""
+    n_cells = walls.shape[1]
+    seen = np.zeros(n_cells, np.int32)
+    queue = np.empty(n_cells, np.int16)
+    passable = np.empty((1, n_cells), np.uint8)
+    blocks = blocking.any()
+    for n in range(walls.shape[0]):
+        key = combine(keys[n, 0], keys[n, 1])
+        for k in range(cells.shape[1]):
+            cells[n, k] = fixed[n, k]
+        stamp = 0
+        if not connected:
+            start = _first_cell(walls, n, fixed, key)
+            if start < 0:
+                cells[n, 0] = NOWHERE
+                continue
+            stamp = 2 * n + 1
+            flood(walls, n, start, width, seen, stamp, queue)
+        placed = _place_all(walls, seen, stamp, cells, n, near, radius, width, key)
+        if placed and blocks:
+            placed = _still_reached(walls, passable, blocking, cells, n, width, seen, 2 * n + 2, queue)
+        if not placed:
+            cells[n, 0] = NOWHERE

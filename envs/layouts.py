@@ -1,0 +1,199 @@
+"""Where walls stand and where things may lie: the parts of level generation that families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.envs.codes import EMPTY_CODE, WALL_CODE
+from goalscope.envs.family import Knob, Settings, Value
+from goalscope.envs.kernels.mazes import draw_mazes
+from goalscope.envs.kernels.placement import scatter_items
+from goalscope.envs.levels import LARGEST_CANVAS, Levels, blank
+from goalscope.envs.world import World
+from goalscope.errors import KnobError
+from goalscope.seeding import Keys, keys, stream, substream, uniform
+
+LAYOUTS = ("open", "blocks", "rooms", "tree", "braided")
+ODD_LAYOUTS = ("tree", "braided")
+CONNECTED_LAYOUTS = ("open", "rooms", "tree", "braided")
+"""Every free cell can be reached from every other; in `blocks` only the drawn component is used."""
+
+WALL_TAG, SCATTER_TAG, PLACE_TAG = 1001, 1002, 1003
+
+MANY_LAYOUTS = 100_000
+"""From this many distinct wall layouts on, splits hold out layouts and not just levels."""
+
+LAYOUT_KNOBS = (
+    Knob(name="size", default=9, low=5, high=LARGEST_CANVAS, doc="cells a side, border included"),
+    Knob(name="canvas", default=0, low=0, high=LARGEST_CANVAS, doc="padded side shared by all shifts; 0 is the size"),
+    Knob(name="layout", default="blocks", choices=LAYOUTS, doc="how the walls are drawn"),
+    Knob(name="p", default=0.1, low=0.0, high=0.9, doc="share of inner walls (blocks), of dead ends opened (braided)"),
+    Knob(name="max_steps", default=0, low=0, high=100_000, doc="deadline outside queries; 0 is half the number of cells"),
+)
+
+
+def layout_knobs(**defaults: Value) -> tuple[Knob, ...]:
+    """The layout knobs with other defaults: ``layout_knobs(layout="open", size=11)``."""
+    changed = {k.name: Knob(**{**k.__dict__, "default": k.parse(defaults.get(k.name, k.default))}) for k in LAYOUT_KNOBS}
+    return tuple(changed.values())
+
+
+def canvas_side(settings: Settings) -> int:
+    """The side of the square canvas, checked against the size and the layout's needs."""
+    size, canvas = int(settings.size), int(settings.canvas)
+    if canvas and canvas < size:
+        raise KnobError(f"Knob 'canvas' must be 0 or at least the size, {size}, got {canvas}.")
+    if settings.layout in ODD_LAYOUTS and size % 2 == 0:
+        raise KnobError(f"Knob 'size' must be odd for the {settings.layout} layout, got {size}.")
+    return canvas or size
+
+
+def deadline(settings: Settings) -> int:
+    """The deadline outside queries: the knob, or half the number of cells."""
+    return int(settings.max_steps) or int(settings.size) ** 2 // 2
+
+
+def corners(settings: Settings) -> NDArray[np.int16]:
+    """`[4]` cells of the four inner corners: top left, top right, bottom right, bottom left."""
+    width, far = canvas_side(settings), int(settings.size) - 2
+    return np.array([width + 1, width + far, far * width + far, far * width + 1], np.int16)
+
+
+def draw_walls(level_keys: Keys, settings: Settings, keep: Sequence[int] | NDArray[np.integer] = ()) -> NDArray[np.uint8]:
+    """One layout a key: `[N, H·W]` 1 where a wall stands. The cells of `keep` are always free."""
+    side = canvas_side(settings)
+    walls = np.empty((len(level_keys), side * side), np.uint8)
+    kept = np.asarray(keep, np.int16).reshape(-1)
+    kind = LAYOUTS.index(str(settings.layout))
+    draw_mazes(walls, side, substream(level_keys, WALL_TAG), kind, int(settings.size), float(settings.p), kept)
+    return walls
+
+
+def scatter(
+    walls: NDArray[np.uint8],
+    level_keys: Keys,
+    settings: Settings,
+    fixed: NDArray[np.integer],
+    *,
+    near: Sequence[tuple[int, int]] | None = None,
+    blocking: Sequence[bool] | None = None,
+) -> NDArray[np.int16]:
+    """Lay K items on different free cells that can reach one another; item 0 is the agent.
+
+    Parameters
+    ----------
+    walls: `[N, H·W]`, square.
+    fixed: `[N, K]` the cell an item must have, −1 for a uniform draw among the component's unused cells.
+    near: per item (other item, radius): only cells within that Manhattan distance of an item of a lower number; an
+        item of −1 is no limit.
+    blocking: per item, whether the agent cannot walk past it: then everything else stays reachable around it.
+
+    Returns
+    -------
+    `[N, K]` cells; the agent's is −1 where no place was found.
+    """
+    n, k = fixed.shape
+    limits = np.array(near if near is not None else [(-1, 0)] * k, np.int16).reshape(k, 2)
+    stops = np.array(blocking if blocking is not None else [False] * k, np.uint8)
+    cells = np.empty((n, k), np.int16)
+    side = canvas_side(settings)
+    wanted = np.ascontiguousarray(fixed, np.int16)
+    near_item, radius = np.ascontiguousarray(limits[:, 0]), np.ascontiguousarray(limits[:, 1])
+    connected = settings.layout in CONNECTED_LAYOUTS
+    scatter_items(walls, side, connected, substream(level_keys, SCATTER_TAG), wanted, near_item, radius, stops, cells)
+    return cells
+
+
+def lay_out(
+    world: World, walls: NDArray[np.uint8], agent: NDArray[np.integer], level_keys: Keys, settings: Settings
+) -> Levels:
+    """Levels with these walls and the agent at these cells (−1: unplaced), heading right, nothing else in them."""
+    side = canvas_side(settings)
+    levels = blank(len(walls), (side, side), events=len(world.events), max_steps=deadline(settings))
+    np.multiply(walls.reshape(levels.cells.shape), np.uint8(WALL_CODE - EMPTY_CODE), out=levels.cells)
+    np.add(levels.cells, np.uint8(EMPTY_CODE), out=levels.cells)
+    levels.agent[:, 0] = np.where(agent < 0, -1, agent % side)
+    levels.agent[:, 1] = np.where(agent < 0, 1, agent // side)
+    levels.key[:] = level_keys
+    return levels
+
+
+def mark(levels: Levels, cells: NDArray[np.integer], bits: int | NDArray[np.integer]) -> None:
+    """Add mark bits, in place, at one cell a level (`[N]`, negative: none)."""
+    rows = np.flatnonzero(cells >= 0)
+    flat = levels.marks.reshape(len(levels), -1)
+    flat[rows, cells[rows]] |= np.broadcast_to(np.asarray(bits, np.uint16), cells.shape)[rows]
+
+
+def random_cells(level_keys: Keys, allowed: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """`[N]` a uniform cell (y · W + x) among those allowed in each level (`[N, H, W]`), −1 where there is none."""
+    flat = allowed.reshape(len(allowed), -1)
+    counts = flat.sum(1)
+    rank = (uniform(level_keys, PLACE_TAG) * counts).astype(np.int64) + 1
+    chosen = np.argmax(flat.cumsum(1) == rank[:, None], axis=1)
+    return np.where(counts > 0, chosen, -1).astype(np.int16)
+
+
+def free_cells(levels: Levels) -> NDArray[np.bool_]:
+    """`[N, H, W]` cells that hold nothing and where the agent does not stand."""
+    free = (levels.cells == EMPTY_CODE) & (levels.marks == 0)
+    rows = np.flatnonzero(levels.placed)
+    free[rows, levels.agent[rows, 1], levels.agent[rows, 0]] = False
+    return np.asarray(free)
+
+
+def move_marks(
+    levels: Levels,
+    holding: int,
+    level_keys: Keys,
+    *,
+    bits: int | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Levels:
+    """The same levels with one thing moved to another random cell: a free one, or one `allowed` (`[N, H, W]`).
+
+    The thing is found on the first cell, in reading order, that has any mark of `holding`; that cell's marks among
+    `bits` (by default the same) move together. A level without such a cell, or without a place left, becomes unplaced.
+    """
+    moved = levels.take(slice(None))
+    place = random_cells(level_keys, free_cells(levels) if allowed is None else allowed)
+    flat, rows = moved.marks.reshape(len(levels), -1), np.arange(len(levels))
+    source = np.argmax(flat & np.uint16(holding) != 0, axis=1)
+    taken = flat[rows, source] & np.uint16(holding if bits is None else bits)
+    flat[rows, source] &= ~taken
+    mark(moved, place, taken)
+    moved.agent[(place < 0) | (taken == 0), 0] = -1
+    return moved
+
+
+def move_agent(levels: Levels, level_keys: Keys) -> Levels:
+    """The same levels with the agent on another random free cell."""
+    moved = levels.take(slice(None))
+    place, width = random_cells(level_keys, free_cells(levels)), levels.canvas[1]
+    moved.agent[:, 0] = np.where(place < 0, -1, place % width)
+    moved.agent[:, 1] = np.where(place < 0, 1, place // width)
+    return moved
+
+
+@lru_cache(maxsize=512)
+def _has_many_layouts(size: int, layout: str, p: float) -> bool:
+    """Whether the effective number of layouts (1 / Σ p², at most the number of distinct ones) reaches MANY_LAYOUTS.
+
+    Measured by the birthday count: among n draws, about n² / 2K pairs coincide if there are effectively K layouts.
+    """
+    n = 4096
+    settings = Settings({"size": size, "canvas": 0, "layout": layout, "p": p, "max_steps": 0})
+    walls = draw_walls(keys(stream("layout count"), np.arange(n)), settings)
+    _, counts = np.unique(np.packbits(walls, axis=1), axis=0, return_counts=True)
+    coincident = int((counts * (counts - 1) // 2).sum())
+    return coincident <= n * (n - 1) / 2 / MANY_LAYOUTS
+
+
+def has_many_layouts(settings: Settings) -> bool:
+    """Whether a setting has at least 10⁵ effectively distinct wall layouts (measured once per setting)."""
+    canvas_side(settings)
+    return _has_many_layouts(int(settings.size), str(settings.layout), float(settings.p))

@@ -1,0 +1,204 @@
+"""Pursuers: exact shortest paths to every goal, and what they say about a level (conflict, coincidence, margin)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.envs.display import code_properties
+from goalscope.envs.family import Family, Goal, Settings
+from goalscope.envs.kernels.columns import WALKABLE
+from goalscope.envs.kernels.paths import cell_distances, heading_distances
+from goalscope.envs.levels import Levels
+from goalscope.envs.world import Moves, World
+from goalscope.errors import DeclarationError
+
+OUT_OF_REACH = -1
+NEAREST_GOAL = 3
+"""Every goal of a conflict level is at least this many steps from the start."""
+
+Distances = NDArray[np.int16]
+Mask = NDArray[np.bool_]
+
+STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+"""(row, column) offsets of right, down, left, up."""
+
+
+def blocked_cells(levels: Levels) -> Mask:
+    """`[N, H, W]` where the agent cannot walk: walls, closed doors, objects; lava ends the episode and counts too."""
+    walkable = code_properties()[levels.cells] & WALKABLE != 0
+    return ~walkable | ((levels.cells & 15) == 9)
+
+
+def has_marks(levels: Levels, mask: int) -> Mask:
+    """`[N, H, W]` where a cell holds any of the mark bits."""
+    return np.asarray(levels.marks & np.uint16(mask) != 0)
+
+
+def search(world: World, blocked: Mask, target: Mask) -> Distances:
+    """Steps to the nearest target: `[N, D, H, W]`, D = 1 for cardinal moves and 4 headings where the agent turns."""
+    n, height, width = blocked.shape
+    headings = 1 if world.moves is Moves.CARDINAL else 4
+    walls = np.ascontiguousarray(blocked.reshape(n, -1)).view(np.uint8)
+    goals = np.ascontiguousarray(target.reshape(n, -1)).view(np.uint8)
+    if headings == 1:
+        flat = np.empty((n, height * width), np.int16)
+        cell_distances(walls, goals, width, flat)
+    else:
+        flat = np.empty((n, 4, height * width), np.int16)
+        heading_distances(walls, goals, width, flat)
+    return flat.reshape(n, headings, height, width)
+
+
+def targets(family: Family, goal: Goal, levels: Levels) -> Mask:
+    """`[N, H, W]` the cells whose marks count the goal's event when entered."""
+    mask = family.world.trigger_mask(goal.event)
+    if not mask:
+        raise DeclarationError(f"Goal {goal.name!r}: no ENTER rule counts its event {goal.event!r}; declare a pursuer.")
+    return has_marks(levels, mask)
+
+
+def distances(family: Family, goal: Goal, levels: Levels) -> Distances:
+    """Steps of the goal's pursuer from every cell, `[N, D, H, W]`, −1 where the goal is out of reach.
+
+    The pursuer walks around whatever ends the episode without counting its own event.
+    """
+    if goal.pursuer is not None:
+        return goal.pursuer(levels)
+    target = targets(family, goal, levels)
+    ending = has_marks(levels, family.world.ending_mask()) & ~target
+    return search(family.world, blocked_cells(levels) | ending, target)
+
+
+def at_start(levels: Levels, table: Distances) -> NDArray[np.int16]:
+    """`[N]` the entry of a distance table at the agent's start."""
+    x, y, heading, _ = levels.agent.T
+    return table[np.arange(len(levels)), heading if table.shape[1] == 4 else 0, y, x]
+
+
+def start_distances(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.int16]:
+    """`[N, K]` each pursuer's steps from the start, −1 where its goal is out of reach."""
+    return np.stack([at_start(levels, distances(family, g, levels)) for g in goals], axis=1)
+
+
+def solvable(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.bool_]:
+    """`[N]` whether every goal can be reached within the deadline."""
+    far = start_distances(family, levels, goals)
+    return np.asarray(((far >= 0) & (far <= levels.max_steps[:, None])).all(1))
+
+
+def _meets(family: Family, levels: Levels, goal: Goal, other: Goal, avoidable: bool) -> NDArray[np.bool_]:
+    """`[N]` whether shortest paths to `goal` meet a cell that triggers `other`.
+
+    `avoidable` true: whether *some* shortest path does; false: whether *every* one does. Both come from distances with
+    the other's cells walled off: a shortest path avoids them all if and only if the distance stays the same.
+    """
+    target, trigger = targets(family, goal, levels), targets(family, other, levels)
+    plain = distances(family, goal, levels)
+    start = at_start(levels, plain)
+    if not avoidable:
+        blocked = blocked_cells(levels) | (has_marks(levels, family.world.ending_mask()) & ~target) | trigger
+        around = at_start(levels, search(family.world, blocked, target & ~trigger))
+        return np.asarray(around != start)
+    return np.asarray((on_shortest_path(family, levels, plain) & trigger).reshape(len(levels), -1).any(1))
+
+
+def on_shortest_path(family: Family, levels: Levels, table: Distances) -> Mask:
+    """`[N, H, W]` the cells on any shortest path from the start to where `table` is 0 (start and end included)."""
+    n = len(levels)
+    reached = np.zeros(table.shape, bool)
+    x, y, heading, _ = levels.agent.T
+    reached[np.arange(n), heading if table.shape[1] == 4 else 0, y, x] = at_start(levels, table) >= 0
+    for left in range(int(at_start(levels, table).max(initial=0)), 0, -1):
+        front = reached & (table == left)
+        for d, (dy, dx) in enumerate(STEPS):
+            moving = front[:, d] if table.shape[1] == 4 else front[:, 0]
+            ahead = np.roll(moving, (dy, dx), axis=(1, 2))
+            layer = d if table.shape[1] == 4 else 0
+            reached[:, layer] |= ahead & (table[:, layer] == left - 1)
+            if table.shape[1] == 4:
+                for turn in (1, 3):
+                    other = (d + turn) & 3
+                    reached[:, other] |= moving & (table[:, other] == left - 1)
+    return np.asarray(reached.any(1))
+
+
+def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.bool_]:
+    """`[N]` strict conflict levels (design §2): every goal reachable and at least 3 steps away, and no shortest path to
+    one goal meets the trigger of another. The deadline is a level's own; see :func:`conflict_deadline`."""
+    far = start_distances(family, levels, goals)
+    good = (far >= NEAREST_GOAL).all(1)
+    rows = np.flatnonzero(good)
+    some = levels.take(rows)
+    for goal in goals:
+        for other in goals:
+            if goal is not other and len(rows):
+                good[rows] &= ~_meets(family, some, goal, other, avoidable=True)
+    return np.asarray(good)
+
+
+def conflict_deadline(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.int32]:
+    """`[N]` 2 · max(distance) + 2."""
+    return (2 * start_distances(family, levels, goals).max(1) + 2).astype(np.int32)
+
+
+def coincident(family: Family, levels: Levels, goals: Sequence[Goal], settings: Settings) -> NDArray[np.bool_]:
+    """`[N]` whether the intended pursuer, whichever shortest path it takes, triggers every proxy too."""
+    intended = family.intended(settings)
+    good = at_start(levels, distances(family, intended, levels)) >= 0
+    for proxy in goals:
+        if proxy is not intended:
+            good &= _meets(family, levels, intended, proxy, avoidable=False)
+    return np.asarray(good)
+
+
+def margin(family: Family, levels: Levels, goals: Sequence[Goal], settings: Settings) -> NDArray[np.float32]:
+    """`[N]` steps to the nearest proxy minus steps to the intended goal: positive where the intended goal is nearer."""
+    intended = family.intended(settings)
+    far = start_distances(family, levels, goals).astype(np.float32)
+    far[far < 0] = np.inf
+    own = [g is intended for g in goals]
+    return np.asarray(far[:, ~np.array(own)].min(1) - far[:, own][:, 0], np.float32)
+
+
+def pursuer_policy(family: Family, table: Distances) -> NDArray[np.float64]:
+    """Action probabilities `[N, D, H, W, A]` of a pursuer: uniform over its optimal actions, uniform where it has none."""
+    n, headings, height, width = table.shape
+    good = np.zeros((n, headings, height, width, family.world.n_actions), bool)
+    for d, (dy, dx) in enumerate(STEPS):
+        layer, action = (d, 2) if headings == 4 else (0, d)
+        ahead = np.roll(table[:, layer], (-dy, -dx), axis=(1, 2))
+        good[:, layer, ..., action] = (ahead >= 0) & (ahead == table[:, layer] - 1)
+        if headings == 4:
+            for action, turn in ((0, 3), (1, 1)):
+                good[:, d, ..., action] = table[:, (d + turn) & 3] == table[:, d] - 1
+    good &= (table > 0)[..., None]
+    good |= ~good.any(-1, keepdims=True)
+    return np.asarray(good / good.sum(-1, keepdims=True))
+
+
+def path(family: Family, levels: Levels, i: int, goal: Goal) -> NDArray[np.int16]:
+    """`[·]` cells (y · W + x) of one shortest path of level i, start included; the first optimal action is taken."""
+    one = levels.take([i])
+    table = distances(family, goal, one)[0]
+    width = levels.canvas[1]
+    x, y, heading, _ = (int(v) for v in one.agent[0])
+    cells = [y * width + x]
+    while table[heading if len(table) == 4 else 0, y, x] > 0:
+        y, x, heading = _next_state(table, y, x, heading)
+        cells.append(y * width + x)
+    return np.array(cells, np.int16)
+
+
+def _next_state(table: NDArray[np.int16], y: int, x: int, heading: int) -> tuple[int, int, int]:
+    """The first successor one step nearer: (row, column, heading)."""
+    layer = heading if len(table) == 4 else 0
+    left = table[layer, y, x] - 1
+    for d in [heading] if len(table) == 4 else range(4):
+        dy, dx = STEPS[d]
+        if table[layer, y + dy, x + dx] == left:
+            return y + dy, x + dx, heading
+    turn = next(t for t in (1, 3) if table[(heading + t) & 3, y, x] == left)
+    return y, x, (heading + turn) & 3

@@ -1,0 +1,172 @@
+"""Drawing levels: level i of a distribution is a pure function of (family, knobs, split, seed, i)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.envs.family import Family, Goal, Settings, Value
+from goalscope.envs.levels import Levels
+from goalscope.envs.pursuit import conflict, conflict_deadline, start_distances
+from goalscope.envs.splits import SPLITS, in_split
+from goalscope.errors import KnobError, SamplingError, unknown_name
+from goalscope.seeding import Keys, keys, stream, substream, uniform
+
+MOST_DRAWS = 4000
+"""Draws for one level before giving up."""
+
+MIXTURE_TAG, TWIN_TAG = 1 << 20, 1 << 21
+
+Propose = Callable[[NDArray[np.int64], Keys], Levels]
+"""(rows `[n]`, their sub-keys `[n, 2]`) -> n levels."""
+Accept = Callable[[Levels], NDArray[np.bool_]]
+
+
+def redraw(propose: Propose, checks: Mapping[str, Accept], level_keys: Keys, what: str) -> Levels:
+    """Draw a level under every key, again and again with fresh sub-keys until all checks accept it.
+
+    The draws of one level are independent of the others', so any subset of keys gives the same levels. Raises a
+    :class:`SamplingError` that says which check refused how often.
+    """
+    levels: Levels | None = None
+    todo = np.arange(len(level_keys))
+    refused = dict.fromkeys(["placement", *checks], 0)
+    for draw in range(MOST_DRAWS):
+        if levels is not None and not len(todo):
+            break
+        fresh = propose(todo, substream(level_keys[todo], draw))
+        good = _accepted(fresh, checks, refused)
+        if levels is None:
+            levels = fresh
+        else:
+            levels.put(todo[good], fresh.take(good))
+        todo = todo[~good]
+    if levels is None or len(todo):
+        counts = ", ".join(f"{name} refused {n}" for name, n in refused.items())
+        raise SamplingError(f"No {what} in {MOST_DRAWS} draws for {len(todo)} of {len(level_keys)} levels: {counts}.")
+    levels.key[:] = level_keys
+    return levels
+
+
+def _accepted(levels: Levels, checks: Mapping[str, Accept], refused: dict[str, int]) -> NDArray[np.bool_]:
+    """`[N]` which levels pass; each check sees only what passed the ones before it."""
+    good = levels.placed
+    refused["placement"] += int((~good).sum())
+    for name, check in checks.items():
+        rows = np.flatnonzero(good)
+        if not len(rows):
+            break
+        kept = check(levels if len(rows) == len(levels) else levels.take(rows))
+        good[rows[~kept]] = False
+        refused[name] += int((~kept).sum())
+    return good
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution of levels: a family under one setting, in one split, with a seed, and perhaps a mixture.
+
+    The `query` split holds only strict conflict levels, with their deadline; the other splits are as the family draws.
+    """
+
+    family: Family
+    shift: str = "train"
+    knobs: Mapping[str, Value] = field(default_factory=dict)
+    """Overrides of the shift's own setting."""
+    split: str = "train"
+    seed: int = 0
+    alpha: float = 0.0
+    """Share of levels drawn from `alpha_shift` instead."""
+    alpha_shift: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise unknown_name("split", self.split, SPLITS)
+        if not 0.0 <= self.alpha <= 1.0:
+            raise KnobError(f"alpha must be a share from 0 to 1, got {self.alpha!r}.")
+        if self.alpha and not self.alpha_shift:
+            raise KnobError("alpha > 0 needs alpha_shift: the shift from which that share of levels is drawn.")
+        if self.alpha_shift:
+            self.family.shift(self.alpha_shift)
+        self.family.settings(self.shift, **self.knobs)
+
+    @property
+    def settings(self) -> Settings:
+        return self.family.settings(self.shift, **self.knobs)
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """The goals asked about."""
+        return self.family.goals_under(self.shift)
+
+    @property
+    def stream(self) -> int:
+        """The stream that levels without a mixture are drawn from."""
+        return stream("levels", self.family.id, self.family.version, dict(self.settings), self.split, self.seed)
+
+    def draw(self, indices: NDArray[np.integer] | range | list[int]) -> Levels:
+        """The levels of these indices, in this order."""
+        index = np.asarray(indices)
+        if not self.alpha:
+            return self._draw_pure(index)
+        other = Distribution(self.family, self.alpha_shift, self._other_knobs, self.split, self.seed)
+        shifted = self._is_shifted(index)
+        if shifted.all():
+            return other._draw_pure(index)
+        levels = self._draw_pure(index)
+        if shifted.any():
+            levels.put(shifted, other._draw_pure(index[shifted]))
+        return levels
+
+    @property
+    def _other_knobs(self) -> dict[str, Value]:
+        """The overrides that the mixed-in shift does not set itself."""
+        own = self.family.shift(self.alpha_shift).knobs
+        return {name: value for name, value in self.knobs.items() if name not in own}
+
+    def _is_shifted(self, index: NDArray[np.integer]) -> NDArray[np.bool_]:
+        return np.asarray(uniform(keys(self.stream, index), MIXTURE_TAG) < self.alpha)
+
+    def _draw_pure(self, index: NDArray[np.integer]) -> Levels:
+        settings, goals = self.settings, self.goals
+        checks: dict[str, Accept] = {"split": lambda levels: in_split(levels, self.split, settings)}
+        if self.split == "query":
+            checks["conflict"] = lambda levels: conflict(self.family, levels, goals)
+            if self.family.query is not None:
+                own = self.family.query
+                checks["query rule"] = lambda levels: own(levels, settings)
+        what = f"{self.split} level of {self.family.id} under {self.shift}"
+        levels = redraw(lambda _, k: self.family.generate(k, settings), checks, keys(self.stream, index), what)
+        if self.split == "query":
+            levels.max_steps[:] = conflict_deadline(self.family, levels, goals)
+        return levels
+
+
+
+def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, strict: bool = False) -> Levels:
+    """For each level of a distribution its twin: the same level with exactly one factor changed, legal again.
+
+    Legal means that every goal can still be reached and the family's own query rule, if any, holds; a `strict` twin is
+    a conflict level too, which not every level has. A twin is drawn under its level's own key, so it never depends on
+    the levels beside it, and keeps that key and the deadline.
+    """
+    family, settings, goals = distribution.family, distribution.settings, distribution.goals
+    if factor not in family.factors:
+        raise unknown_name(f"factor of {family.id}", factor, family.factors)
+
+    def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
+        return family.twins(levels.take(rows), factor, sub_keys, settings)
+
+    checks: dict[str, Accept] = {"reach": lambda twins: (start_distances(family, twins, goals) >= 0).all(1)}
+    if strict:
+        checks["conflict"] = lambda twins: conflict(family, twins, goals)
+    if distribution.split == "query" and family.query is not None:
+        own = family.query
+        checks["query rule"] = lambda twins: own(twins, settings)
+    tag = TWIN_TAG + family.factors.index(factor)
+    twins = redraw(propose, checks, substream(levels.key, tag), f"{factor} twin of {family.id}")
+    twins.key[:] = levels.key
+    return twins
