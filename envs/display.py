@@ -14,9 +14,23 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.codes import BALL, BOX, CLOSED, COLOUR_NAMES, DOOR, EMPTY, FLOOR, GOAL, KEY, LAVA, LOCKED, OBJECT_NAMES
+from goalscope.envs.codes import (
+    BALL,
+    BOX,
+    CLOSED,
+    COLOUR_NAMES,
+    DOOR,
+    EMPTY,
+    FLOOR,
+    GOAL,
+    KEY,
+    LAVA,
+    LOCKED,
+    OBJECT_NAMES,
+    code,
+    minigrid_triple,
+)
 from goalscope.envs.codes import WALL as WALL_OBJECT
-from goalscope.envs.codes import code, minigrid_triple
 from goalscope.envs.kernels.columns import EGO_SIDE, OPAQUE, PICKABLE, WALKABLE, Lens
 from goalscope.envs.world import Moves, Thing, World
 from goalscope.errors import DeclarationError
@@ -61,7 +75,9 @@ def _number(value: int | float | str, settings: Mapping[str, object]) -> float:
         return float(value)
     found = settings.get(value)
     if not isinstance(found, int | float):
-        raise DeclarationError(f"A thing takes its salience or intensity from knob {value!r}, which is not a number knob.")
+        raise DeclarationError(
+            f"A thing takes its salience or intensity from knob {value!r}, which is not a number knob."
+        )
     return float(found)
 
 

@@ -23,6 +23,7 @@ from goalscope.envs.kernels.columns import (
     HEADING,
     IN_PLACE,
     KEEP_FINAL,
+    LAST_HEADING,
     LAST_LENGTH,
     LAST_RETURN,
     LAST_SLOT,
@@ -157,14 +158,29 @@ class Engine:
     def _new_scratch(self) -> Scratch:
         cells = self.canvas[0] * self.canvas[1]
         shape = (self.threads, cells)
-        return Scratch(np.zeros((self.threads, 2 * cells + 8), np.int32), np.empty(shape, np.int16), np.empty(shape, np.int16))
+        return Scratch(
+            np.zeros((self.threads, 2 * cells + 8), np.int32), np.empty(shape, np.int16), np.empty(shape, np.int16)
+        )
 
     @property
     def _is_stochastic(self) -> bool:
         return bool(self.world.movers or self.world.spawns or any(r.then == 2 for r in self.world.rules))
 
-    def reset(self, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Start every environment afresh at its first level; returns the observations `[B, …]` (in `out` if given)."""
+    def reset(
+        self,
+        *,
+        out: NDArray[np.uint8] | None = None,
+        starts: NDArray[np.integer] | None = None,
+        streams: NDArray[np.integer] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Start every environment afresh at its first level; returns the observations `[B, …]` (in `out` if given).
+
+        New `starts` and `streams` `[B]` replace those the engine was made with.
+        """
+        if starts is not None:
+            self._starts = self._first_slots(starts)
+        if streams is not None:
+            self._streams = np.asarray(streams)
         self._state = self._new_state()
         self._state.body[:, SLOT] = self._starts
         self._ended[:] = False
@@ -227,12 +243,16 @@ class Engine:
             raise GoalscopeError(f"actions must have shape ({self.batch},), got {acts.shape}.")
         if acts.min() < 0 or acts.max() >= self.world.n_actions:
             bad = int(np.argmax((acts < 0) | (acts >= self.world.n_actions)))
-            raise GoalscopeError(f"Action {int(acts[bad])} of environment {bad} is not in 0 … {self.world.n_actions - 1}.")
+            raise GoalscopeError(
+                f"Action {int(acts[bad])} of environment {bad} is not in 0 … {self.world.n_actions - 1}."
+            )
         return acts
 
     def replace_levels(self, slots: NDArray[np.integer], levels: Levels) -> None:
         """Overwrite pool slots, for pools that stream new levels. Slots of running episodes must not be among them."""
-        if np.isin(self._state.body[:, SLOT], slots).any():
+        running = np.zeros(len(self._levels), bool)
+        running[self._state.body[:, SLOT]] = True
+        if running[slots].any():
             raise LevelError("A level cannot be replaced while an environment is on it.")
         fresh = make_pool(levels, self.world)
         for mine, theirs in zip(self._pool, fresh, strict=True):
@@ -286,7 +306,9 @@ class Engine:
         events, last = len(self.world.events), self._state.last
         tally = last[:, LAST_TALLY:]
         gains = self._state.gains[:, LAST_RETURN]
-        return Episodes(last[:, LAST_LENGTH], last[:, LAST_SLOT], tally[:, :events], tally[:, events:], gains)
+        return Episodes(
+            last[:, LAST_LENGTH], last[:, LAST_SLOT], last[:, LAST_HEADING], tally[:, :events], tally[:, events:], gains
+        )
 
     def snapshot(self) -> Levels:
         """The current states as levels: where everything stands now, with the full deadline ahead."""
@@ -311,6 +333,8 @@ class Episodes:
     """`[B]`"""
     slot: NDArray[np.int32]
     """`[B]` pool index of the level."""
+    heading: NDArray[np.int32]
+    """`[B]` the agent's heading at the end."""
     count: NDArray[np.int32]
     """`[B, E]`"""
     first: NDArray[np.int32]

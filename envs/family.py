@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.envs.display import Display, default_display
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import World
 from goalscope.errors import DeclarationError, KnobError, unknown_name
@@ -152,13 +153,17 @@ class Family:
     """For each level the same level with exactly one factor changed, legal under the same setting."""
     query: Accept | None = None
     """What a query level must satisfy beyond being a conflict level: `[N]` bool."""
+    display: Callable[[Settings], Display] | None = None
+    """Planes and look under a setting; left out, :func:`goalscope.envs.display.default_display`."""
     intended_knob: str = ""
     """A choice knob that names the intended goal, where roles can be swapped; empty: the goal marked `intended`."""
 
     def __post_init__(self) -> None:
         names = [s.name for s in self.shifts]
         if names.count("train") != 1 or self.shift("train").strength != 0:
-            raise DeclarationError(f"Family {self.id!r} needs exactly one shift named 'train', of strength 0, got {names}.")
+            raise DeclarationError(
+                f"Family {self.id!r} needs exactly one shift named 'train', of strength 0, got {names}."
+            )
         if sum(g.intended for g in self.goals) != 1:
             raise DeclarationError(f"Family {self.id!r} needs exactly one intended goal.")
         for goal in self.goals:
@@ -197,6 +202,10 @@ class Family:
         if self.intended_knob:
             return self.goal(str(settings[self.intended_knob]))
         return next(g for g in self.goals if g.intended)
+
+    def look(self, settings: Settings) -> Display:
+        """The planes and looks of observations under a setting."""
+        return self.display(settings) if self.display else default_display(self.world, settings)
 
     def settings(self, shift: str = "train", **overrides: Value) -> Settings:
         """All knobs: their defaults, then those of the shift, then `overrides`; each checked."""

@@ -45,6 +45,12 @@ def grid_of(world: World, levels: Levels, i: int, display: Display | None = None
     return grid
 
 
+def carried_object(levels: Levels, i: int) -> WorldObj | None:
+    """What the agent of level `i` carries, as MiniGrid's object."""
+    held = int(levels.agent[i, 3])
+    return _object(held, int(levels.carried_contents[i])) if held else None
+
+
 class Stack(WorldObj):
     """Several things on one cell: encodes as the one that the engine shows, draws all, the lowest first."""
 

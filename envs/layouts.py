@@ -22,6 +22,9 @@ ODD_LAYOUTS = ("tree", "braided")
 CONNECTED_LAYOUTS = ("open", "rooms", "tree", "braided")
 """Every free cell can be reached from every other; in `blocks` only the drawn component is used."""
 
+SMALLEST_ROOMS = 9
+"""Two rooms of three cells and a wall between them."""
+
 WALL_TAG, SCATTER_TAG, PLACE_TAG = 1001, 1002, 1003
 
 MANY_LAYOUTS = 100_000
@@ -32,13 +35,17 @@ LAYOUT_KNOBS = (
     Knob(name="canvas", default=0, low=0, high=LARGEST_CANVAS, doc="padded side shared by all shifts; 0 is the size"),
     Knob(name="layout", default="blocks", choices=LAYOUTS, doc="how the walls are drawn"),
     Knob(name="p", default=0.1, low=0.0, high=0.9, doc="share of inner walls (blocks), of dead ends opened (braided)"),
-    Knob(name="max_steps", default=0, low=0, high=100_000, doc="deadline outside queries; 0 is half the number of cells"),
+    Knob(
+        name="max_steps", default=0, low=0, high=100_000, doc="deadline outside queries; 0 is half the number of cells"
+    ),
 )
 
 
 def layout_knobs(**defaults: Value) -> tuple[Knob, ...]:
     """The layout knobs with other defaults: ``layout_knobs(layout="open", size=11)``."""
-    changed = {k.name: Knob(**{**k.__dict__, "default": k.parse(defaults.get(k.name, k.default))}) for k in LAYOUT_KNOBS}
+    changed = {
+        k.name: Knob(**{**k.__dict__, "default": k.parse(defaults.get(k.name, k.default))}) for k in LAYOUT_KNOBS
+    }
     return tuple(changed.values())
 
 
@@ -47,6 +54,8 @@ def canvas_side(settings: Settings) -> int:
     size, canvas = int(settings.size), int(settings.canvas)
     if canvas and canvas < size:
         raise KnobError(f"Knob 'canvas' must be 0 or at least the size, {size}, got {canvas}.")
+    if settings.layout == "rooms" and size < SMALLEST_ROOMS:
+        raise KnobError(f"Knob 'size' must be at least {SMALLEST_ROOMS} for the rooms layout, got {size}.")
     if settings.layout in ODD_LAYOUTS and size % 2 == 0:
         raise KnobError(f"Knob 'size' must be odd for the {settings.layout} layout, got {size}.")
     return canvas or size
@@ -63,7 +72,9 @@ def corners(settings: Settings) -> NDArray[np.int16]:
     return np.array([width + 1, width + far, far * width + far, far * width + 1], np.int16)
 
 
-def draw_walls(level_keys: Keys, settings: Settings, keep: Sequence[int] | NDArray[np.integer] = ()) -> NDArray[np.uint8]:
+def draw_walls(
+    level_keys: Keys, settings: Settings, keep: Sequence[int] | NDArray[np.integer] = ()
+) -> NDArray[np.uint8]:
     """One layout a key: `[N, H·W]` 1 where a wall stands. The cells of `keep` are always free."""
     side = canvas_side(settings)
     walls = np.empty((len(level_keys), side * side), np.uint8)

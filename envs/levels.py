@@ -137,7 +137,7 @@ def blank(
 def validate(levels: Levels) -> None:
     """Raise a :class:`LevelError` that names the first fault, if any.
 
-    Checked: dtypes and shapes, canvas size, known codes, a closed border, the agent on a free cell inside, the
+    Checked: dtypes and shapes, canvas size, known codes, a border closed against whatever moves, the agent on a free cell inside, the
     heading, what is carried, box contents, movers inside, and positive deadlines.
     """
     _validate_shapes(levels)
@@ -177,15 +177,41 @@ def _validate_cells(levels: Levels) -> None:
     def any_cell(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.asarray(bad.reshape(len(levels), -1).any(1))
 
-    walls = levels.walls
-    border = np.ones(levels.canvas, bool)
-    border[1:-1, 1:-1] = False
     _fail(levels, any_cell(_unknown_code(levels.cells)), "a cell holds a code that is none of MiniGrid's objects.")
-    _fail(levels, any_cell(~walls & border), "the border must be closed by walls.")
     filled = levels.contents != 0
     _fail(levels, any_cell(filled & _unknown_code(levels.contents)), "a box holds an unknown object.")
-    _fail(levels, any_cell(filled & ((levels.cells & 15) != OBJECT_NAMES.index("box"))), "only a box can hold something.")
+    _fail(
+        levels, any_cell(filled & ((levels.cells & 15) != OBJECT_NAMES.index("box"))), "only a box can hold something."
+    )
     _fail(levels, levels.max_steps <= 0, "max_steps must be at least 1.")
+
+
+def _reaches_border(levels: Levels) -> NDArray[np.bool_]:
+    """`[N]` whether the agent or a living mover could ever come to the edge: over anything that is not a wall.
+
+    Out of reach the edge may be open (MiniGrid's MultiRoom leaves it so).
+    """
+    border = np.ones(levels.canvas, bool)
+    border[1:-1, 1:-1] = False
+    reaches = (~levels.walls & border).any((1, 2))
+    rows = np.flatnonzero(reaches)
+    free = ~levels.walls[rows]
+    reached = np.zeros(free.shape, bool)
+    reached[np.arange(len(rows)), levels.agent[rows, 1], levels.agent[rows, 0]] = True
+    at, m = np.nonzero(levels.movers[rows, :, 3] > 0)
+    reached[at, levels.movers[rows[at], m, 1], levels.movers[rows[at], m, 0]] = True
+    while True:
+        grown = reached.copy()
+        grown[:, 1:] |= reached[:, :-1]
+        grown[:, :-1] |= reached[:, 1:]
+        grown[:, :, 1:] |= reached[:, :, :-1]
+        grown[:, :, :-1] |= reached[:, :, 1:]
+        grown &= free | reached
+        if (grown == reached).all():
+            break
+        reached = grown
+    reaches[rows] = (reached & border).any((1, 2))
+    return np.asarray(reaches)
 
 
 def _validate_agent(levels: Levels) -> None:
@@ -205,3 +231,4 @@ def _validate_agent(levels: Levels) -> None:
     mx, my = levels.movers[..., 0], levels.movers[..., 1]
     outside = (mx <= 0) | (my <= 0) | (mx >= width - 1) | (my >= height - 1)
     _fail(levels, (outside & (levels.movers[..., 3] > 0)).any(1), "a mover stands outside the border wall.")
+    _fail(levels, _reaches_border(levels), "the border must be closed by walls wherever the agent or a mover could go.")

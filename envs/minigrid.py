@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from gymnasium import Env
 from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 from minigrid.envs.blockedunlockpickup import BlockedUnlockPickupEnv
@@ -21,9 +20,8 @@ from minigrid.envs.obstructedmaze import ObstructedMazeEnv
 from minigrid.envs.unlock import UnlockEnv
 from minigrid.envs.unlockpickup import UnlockPickupEnv
 from minigrid.minigrid_env import MiniGridEnv
-from numpy.typing import NDArray
 
-from goalscope.envs.codes import CLOSED, DOOR, EMPTY_CODE, WALL, WALL_CODE
+from goalscope.envs.codes import CLOSED, DOOR, EMPTY_CODE
 from goalscope.envs.grids import grid_of
 from goalscope.envs.levels import Levels, blank, validate
 from goalscope.envs.world import Moves, On, Rule, Then, Thing, World
@@ -72,8 +70,7 @@ def world_for(env: Env[Any, Any]) -> World:
 def from_minigrid(env: Env[Any, Any]) -> Levels:
     """The current state of a MiniGrid environment as one level, whose clock starts anew.
 
-    Border cells that the agent can never reach become walls (MultiRoom leaves them empty). Mechanics that the engine
-    does not have raise an :class:`UnsupportedError`.
+    Mechanics that the engine does not have raise an :class:`UnsupportedError`.
     """
     real = _supported(env)
     levels = blank(1, (real.height, real.width), events=len(MINIGRID.events), max_steps=int(real.max_steps))
@@ -90,7 +87,6 @@ def from_minigrid(env: Env[Any, Any]) -> Levels:
     x, y = (int(v) for v in real.agent_pos)
     levels.agent[0] = x, y, int(real.agent_dir), carried
     levels.carried_contents[0] = carried_contents
-    _close_border(levels.cells[0], x, y)
     validate(levels)
     return levels
 
@@ -131,25 +127,3 @@ def _code(thing: WorldObj) -> int:
         raise UnsupportedError("A door is both open and locked: the engine knows open, closed and locked doors.")
     kind, colour, state = thing.encode()
     return int((CLOSED + state - 1 if kind == DOOR and state else kind) | colour << 4)
-
-
-def _close_border(cells: NDArray[np.uint8], x: int, y: int) -> None:
-    """Wall up the border cells of `cells` `[H, W]`, if nothing but walls keeps the agent at x, y from them."""
-    open_cells = (cells & 15) != WALL
-    border = np.ones(cells.shape, bool)
-    border[1:-1, 1:-1] = False
-    if (_reachable(open_cells, x, y) & border).any():
-        raise UnsupportedError("The agent can reach the edge of the grid: the engine needs a closed wall around it.")
-    cells[open_cells & border] = WALL_CODE
-
-
-def _reachable(open_cells: NDArray[np.bool_], x: int, y: int) -> NDArray[np.bool_]:
-    """`[H, W]` cells joined to x, y by a way over open cells."""
-    reached = np.zeros(open_cells.shape, bool)
-    waiting = [(y, x)]
-    while waiting:
-        y, x = waiting.pop()
-        if 0 <= y < open_cells.shape[0] and 0 <= x < open_cells.shape[1] and open_cells[y, x] and not reached[y, x]:
-            reached[y, x] = True
-            waiting += [(y, x + 1), (y + 1, x), (y, x - 1), (y - 1, x)]
-    return reached

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.codes import code
+from goalscope.envs.display import Display, Shows
 from goalscope.envs.kernels.columns import (
     CONFIG,
     EGO_SIDE,
@@ -22,7 +23,6 @@ from goalscope.envs.kernels.columns import (
     Pool,
     Program,
 )
-from goalscope.envs.display import Display, Shows
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import Moves, On, Rule, World
 from goalscope.errors import DeclarationError, LevelError, unknown_name

@@ -145,7 +145,6 @@ class Distribution:
         return levels
 
 
-
 def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, strict: bool = False) -> Levels:
     """For each level of a distribution its twin: the same level with exactly one factor changed, legal again.
 

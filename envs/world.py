@@ -224,7 +224,9 @@ def _check_things(things: tuple[Thing, ...]) -> None:
             raise DeclarationError(f"Things must have different {field}s, got {seen}.")
     for thing in things:
         if len(thing.glyph) != 1 or thing.glyph in "#.><^v \n" or thing.glyph.isdigit():
-            raise DeclarationError(f"Thing {thing.name!r}: the glyph must be one character, not a digit, space or #.><^v, got {thing.glyph!r}.")
+            raise DeclarationError(
+                f"Thing {thing.name!r}: the glyph must be one character, not a digit, space or #.><^v, got {thing.glyph!r}."
+            )
         if thing.shape and thing.shape not in OBJECT_NAMES[3:10]:
             raise unknown_name("shape", thing.shape, OBJECT_NAMES[3:10])
         if thing.colour and thing.colour not in COLOUR_NAMES:

@@ -18,8 +18,8 @@ from goalscope.envs.layouts import (
     canvas_side,
     corners,
     draw_walls,
-    layout_knobs,
     lay_out,
+    layout_knobs,
     mark,
     move_agent,
     move_marks,
@@ -56,10 +56,16 @@ KNOBS = (
     Knob(name="corners", default=4, low=1, high=4, doc="corners among which the marked one is drawn; 1 never varies"),
     Knob(name="region", default=1, low=1, high=9, doc="side of the marked square in the corner"),
     Knob(name="coin", default="marked", choices=("marked", "other_corner", "off_corner"), doc="where the coin lies"),
-    Knob(name="coin_near", default=4, low=1, high=600, doc="off_corner: least steps from the coin to the marked region"),
-    Knob(name="coin_far", default=600, low=1, high=600, doc="off_corner: most steps from the coin to the marked region"),
+    Knob(
+        name="coin_near", default=4, low=1, high=600, doc="off_corner: least steps from the coin to the marked region"
+    ),
+    Knob(
+        name="coin_far", default=600, low=1, high=600, doc="off_corner: most steps from the coin to the marked region"
+    ),
     Knob(name="coin_absent", default=0.0, low=0.0, high=1.0, doc="share of levels without a coin"),
-    Knob(name="p_hide", default=0.0, low=0.0, high=1.0, doc="share of levels in which one of the two cues is invisible"),
+    Knob(
+        name="p_hide", default=0.0, low=0.0, high=1.0, doc="share of levels in which one of the two cues is invisible"
+    ),
     Knob(name="coin_salience", default=1, low=1, high=8, doc="copies of the coin's plane"),
     Knob(name="mark_salience", default=1, low=1, high=8, doc="copies of the mark's plane"),
     Knob(name="mark_ends", default=False, doc="whether reaching the marked region ends the episode, unpaid"),

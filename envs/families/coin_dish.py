@@ -13,13 +13,20 @@ from __future__ import annotations
 import numpy as np
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.layouts import draw_walls, layout_knobs, lay_out, mark, move_agent, move_marks, scatter
+from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.seeding import Keys, uniform
 
 PILE = ("dish", "fork", "spoon", "glass", "mug", "napkin")
-PILE_LOOKS = (("box", "blue"), ("key", "purple"), ("key", "green"), ("box", "grey"), ("box", "purple"), ("floor", "grey"))
+PILE_LOOKS = (
+    ("box", "blue"),
+    ("key", "purple"),
+    ("key", "green"),
+    ("box", "grey"),
+    ("box", "purple"),
+    ("floor", "grey"),
+)
 
 THINGS = (
     Thing(name="coin", glyph="c", shape="ball", colour="yellow", priority=9, salience="coin_salience"),
@@ -43,12 +50,22 @@ WORLD = World(
 
 KNOBS = (
     *layout_knobs(layout="open"),
-    Knob(name="pairs", default=2, low=1, high=2, doc="coincident pairs in most training levels; 1 is a negative control"),
+    Knob(
+        name="pairs", default=2, low=1, high=2, doc="coincident pairs in most training levels; 1 is a negative control"
+    ),
     Knob(name="p_pairs", default=0.7, low=0.0, high=1.0, doc="share of levels that show the second pair"),
     Knob(name="pile", default=1, low=1, high=6, doc="things in the pile, the dish among them"),
     Knob(name="stay", default=0, low=0, high=5, doc="things of the pile, the last ones, that stay with the coin"),
-    Knob(name="radius", default=0, low=0, high=50, doc="largest Manhattan distance of the pile from the coin; 0: one cell"),
-    Knob(name="p_hide", default=0.0, low=0.0, high=1.0, doc="share of levels in which one of the two cues is invisible"),
+    Knob(
+        name="radius",
+        default=0,
+        low=0,
+        high=50,
+        doc="largest Manhattan distance of the pile from the coin; 0: one cell",
+    ),
+    Knob(
+        name="p_hide", default=0.0, low=0.0, high=1.0, doc="share of levels in which one of the two cues is invisible"
+    ),
     Knob(name="coin_salience", default=1, low=1, high=8, doc="copies of the coin's plane"),
     Knob(name="dish_salience", default=1, low=1, high=8, doc="copies of each pile thing's plane"),
     Knob(name="dish_ends", default=False, doc="whether reaching the dish ends the episode, unpaid"),

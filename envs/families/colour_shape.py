@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.layouts import draw_walls, layout_knobs, lay_out, mark, move_agent, move_marks, scatter
+from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.seeding import Keys, integers
@@ -42,7 +42,9 @@ KNOBS = (
     *layout_knobs(),
     Knob(name="apart", default=False, doc="whether shape and colour lie on two objects instead of one"),
     Knob(name="spread", default=50, low=1, high=50, doc="largest Manhattan distance between the two objects set apart"),
-    Knob(name="intended", default="shape", choices=("shape", "colour"), doc="the feature that pays where they lie apart"),
+    Knob(
+        name="intended", default="shape", choices=("shape", "colour"), doc="the feature that pays where they lie apart"
+    ),
     Knob(name="targets", default=2, low=1, high=2, doc="equal targets in training levels without distractors"),
     Knob(name="distractors", default=0, low=0, high=4, doc="objects that end the episode unpaid"),
     Knob(name="share", default="none", choices=tuple(SHARES), doc="the feature that distractors share with the target"),
@@ -71,7 +73,9 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     if settings.apart:
         near[2] = (1, settings.spread)
     blocking = [False] + [bool(bits & WORLD.bit("stop")) for bits in objects]
-    cells = scatter(walls, level_keys, settings, np.full((len(level_keys), 1 + len(objects)), -1), near=near, blocking=blocking)
+    cells = scatter(
+        walls, level_keys, settings, np.full((len(level_keys), 1 + len(objects)), -1), near=near, blocking=blocking
+    )
     if settings.apart:  # which of the two was laid first is a coin toss, so that neither is nearer on average
         swapped = integers(level_keys, SWAP_TAG, 2) == 1
         cells[swapped, 1:3] = cells[swapped, 2:0:-1]

@@ -29,7 +29,7 @@ class State(NamedTuple):
     rng: NDArray[np.uint64]
     """`[B, 2]` key, counter."""
     last: NDArray[np.int32]
-    """`[B, 2 + 2E]` length and slot of the last episode, its counts and first times."""
+    """`[B, 3 + 2E]` length, slot and last heading of the last episode, its counts and first times."""
 
 
 class Pool(NamedTuple):
@@ -101,10 +101,12 @@ MOVER_X, MOVER_Y, MOVER_KIND, MOVER_ALIVE, MOVER_PLACE = range(5)
 MOVER = 5
 
 # last
-LAST_LENGTH, LAST_SLOT, LAST_TALLY = range(3)
+LAST_LENGTH, LAST_SLOT, LAST_HEADING, LAST_TALLY = range(4)
 
 # config
-HEIGHT, WIDTH, TURNING, EVENTS, AUTORESET, VIEW, SEE_THROUGH, STRIDE, IN_PLACE, KEEP_FINAL, REWRITE, EVERY_STEP = range(12)
+HEIGHT, WIDTH, TURNING, EVENTS, AUTORESET, VIEW, SEE_THROUGH, STRIDE, IN_PLACE, KEEP_FINAL, REWRITE, EVERY_STEP = range(
+    12
+)
 CONFIG = 12
 
 # autoreset

@@ -92,9 +92,7 @@ def kernel(*, parallel: bool = False, allocates: bool = False) -> Callable[[F], 
     """
 
     def wrap(function: F) -> F:
-        dispatcher: Any = numba.njit(
-            parallel=parallel, nogil=True, _nrt=allocates, error_model="numpy"
-        )(function)
+        dispatcher: Any = numba.njit(parallel=parallel, nogil=True, _nrt=allocates, error_model="numpy")(function)
         if kernel_cache() is not None:
             dispatcher._cache = _Cache(function)
         return dispatcher  # type: ignore[no-any-return]

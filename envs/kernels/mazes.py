@@ -93,7 +93,9 @@ def _carve_tree(
 
 
 @inline
-def _open_dead_ends(walls: NDArray[np.uint8], n: int, size: int, width: int, p: float, key: np.uint64, counter: int) -> None:
+def _open_dead_ends(
+    walls: NDArray[np.uint8], n: int, size: int, width: int, p: float, key: np.uint64, counter: int
+) -> None:
     """Give each dead end, with probability `p`, a second way out."""
     for y in range(1, size - 1, 2):
         for x in range(1, size - 1, 2):
@@ -154,7 +156,13 @@ def _divide_rooms(
 
 @kernel(allocates=True)
 def draw_mazes(
-    walls: NDArray[np.uint8], width: int, keys: NDArray[np.uint64], kind: int, size: int, p: float, keep: NDArray[np.int16]
+    walls: NDArray[np.uint8],
+    width: int,
+    keys: NDArray[np.uint64],
+    kind: int,
+    size: int,
+    p: float,
+    keep: NDArray[np.int16],
 ) -> None:
     """Fill `walls` `[N, H·W]` with layouts of a kind; the cells of `keep` are forced free."""
     stack = np.empty(4 * size * size, np.int16)
@@ -187,5 +195,3 @@ def hash_rows(rows: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
                 h = combine(h, word)
                 word = np.uint64(0)
         hashes[n] = combine(h, word ^ np.uint64(rows.shape[1]))
-
-

@@ -21,7 +21,6 @@ from goalscope.envs.kernels.columns import (
     KIND_CODE,
     MARKED,
     MOVER_ALIVE,
-    MOVER_IS,
     MOVER_KIND,
     MOVER_X,
     MOVER_Y,

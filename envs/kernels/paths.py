@@ -17,7 +17,13 @@ def _step_of(direction: int, width: int) -> int:
 
 @inline
 def flood(
-    blocked: NDArray[np.uint8], n: int, start: int, width: int, seen: NDArray[np.int32], stamp: int, queue: NDArray[np.int16]
+    blocked: NDArray[np.uint8],
+    n: int,
+    start: int,
+    width: int,
+    seen: NDArray[np.int32],
+    stamp: int,
+    queue: NDArray[np.int16],
 ) -> int:
     """Stamp `seen` on every cell that can be reached from `start`; returns how many. The border must be blocked."""
     seen[start] = stamp

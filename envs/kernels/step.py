@@ -18,6 +18,7 @@ from goalscope.envs.kernels.columns import (
     HITS,
     IN_PLACE,
     KEEP_FINAL,
+    LAST_HEADING,
     LAST_LENGTH,
     LAST_RETURN,
     LAST_SLOT,
@@ -96,6 +97,7 @@ def _record_episode(b: int, s: State, p: Pool, g: Program) -> None:
     """Keep what the finished episode did and move on to the next slot."""
     s.last[b, LAST_LENGTH] = s.body[b, TIME]
     s.last[b, LAST_SLOT] = s.body[b, SLOT]
+    s.last[b, LAST_HEADING] = s.body[b, HEADING]
     for i in range(2 * g.config[EVENTS]):
         s.last[b, LAST_TALLY + i] = s.tally[b, i]
     s.gains[b, LAST_RETURN] = s.gains[b, SO_FAR]
@@ -133,7 +135,9 @@ def _advance(b: int, cell: int, s: State, p: Pool, g: Program, v: Lens, scratch:
 @inline
 def _put(b: int, cell: int, code: int, contents: int, s: State, scratch: Scratch) -> None:
     """Set a cell's object and its contents; the marks stay."""
-    s.world[b, cell] = (s.world[b, cell] & np.uint32(0xFFFF0000)) | np.uint32(code) | np.uint32(contents) << np.uint32(8)
+    s.world[b, cell] = (
+        (s.world[b, cell] & np.uint32(0xFFFF0000)) | np.uint32(code) | np.uint32(contents) << np.uint32(8)
+    )
     touch(scratch, cell)
 
 

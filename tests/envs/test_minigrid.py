@@ -17,8 +17,9 @@ from minigrid.minigrid_env import MiniGridEnv
 from goalscope.envs.ascii import to_ascii
 from goalscope.envs.codes import DROP, PICKUP, TOGGLE
 from goalscope.envs.engine import Engine
+from goalscope.envs.levels import concatenate
 from goalscope.envs.minigrid import MINIGRID, from_minigrid, world_for
-from goalscope.errors import UnsupportedError
+from goalscope.errors import LevelError, UnsupportedError
 
 things: Any = world_object  # MiniGrid annotates only some of its objects
 
@@ -130,12 +131,22 @@ def test_worlds_see_through_walls_where_minigrid_does() -> None:
     assert not world_for(_real("MiniGrid-LavaGapS5-v0")).see_through
 
 
-def test_multiroom_gets_a_wall_around_the_grid_and_keeps_the_rest() -> None:
+def test_multirooms_open_edge_is_kept_as_nobody_can_reach_it() -> None:
     env = _real("MiniGrid-MultiRoom-N6-v0", seed=3)
-    levels = from_minigrid(env)
-    ours, real = levels.cells[0].T & 15, env.grid.encode()[..., 0]
-    assert (real[0] == 1).any() and (ours[0] == 2).all()
-    assert ((ours[1:-1, 1:-1] == real[1:-1, 1:-1]) | (ours[1:-1, 1:-1] == 11)).all()
+    ours, real = from_minigrid(env).cells[0].T & 15, env.grid.encode()[..., 0]
+    assert (real[0] == 1).any()
+    assert ((ours == real) | (ours == 11)).all()
+
+
+def _without_border() -> Room:
+    room = Room()
+    room.grid.set(4, 2, Floor("red"))
+    return room
+
+
+def test_an_edge_that_the_agent_can_reach_is_refused() -> None:
+    with pytest.raises(LevelError, match="border must be closed"):
+        from_minigrid(_without_border())
 
 
 def _environments() -> list[str]:
@@ -177,12 +188,6 @@ def _unlocked() -> Any:
     return env
 
 
-def _without_border() -> Room:
-    room = Room()
-    room.grid.set(4, 2, Floor("red"))
-    return room
-
-
 @pytest.mark.parametrize(
     ("env", "reason"),
     [
@@ -194,7 +199,6 @@ def _without_border() -> Room:
         (lambda: _with(Statue()), "not Statue"),
         (lambda: _with(Door("red", is_open=True, is_locked=True)), "both open and locked"),
         (_unlocked, "open already"),
-        (_without_border, "can reach the edge"),
     ],
 )
 def test_what_the_engine_does_not_have_is_refused_with_a_reason(env: Any, reason: str) -> None:
@@ -207,3 +211,30 @@ def test_a_box_may_hold_an_empty_box_and_a_goal_may_have_any_colour() -> None:
     room.grid.set(2, 1, Goal("purple"))
     text = to_ascii(from_minigrid(room), 0, MINIGRID)
     assert "2 = box red holding box blue" in text and "1 = goal purple" in text
+
+
+class Maze(MiniGridEnv):
+    """Random walls and closed doors around the agent."""
+
+    def __init__(self, density: float) -> None:
+        self.density = density
+        super().__init__(MissionSpace(mission_func=lambda: "look"), grid_size=9)
+
+    def _gen_grid(self, width: int, height: int) -> None:
+        self.grid = Grid(width, height)
+        self.grid.wall_rect(0, 0, width, height)
+        for x, y in (np.argwhere(self.np_random.random((7, 7)) < self.density) + 1).tolist():
+            self.grid.set(x, y, Door("red") if self.np_random.random() < 0.3 else Wall())
+        self.agent_pos, self.agent_dir = self._rand_pos(1, 8, 1, 8), self._rand_int(0, 4)
+        self.grid.set(*self.agent_pos, None)
+        self.mission = "look"
+
+
+@pytest.mark.parametrize("density", [0.1, 0.25, 0.4, 0.6])
+def test_walls_hide_the_same_cells_as_in_minigrid(density: float) -> None:
+    env = Maze(density)
+    parts, images = [], []
+    for seed in range(500):
+        images.append(env.reset(seed=seed)[0]["image"])
+        parts.append(from_minigrid(env))
+    assert np.array_equal(Engine(concatenate(parts), world_for(env), view="ego").reset(), np.array(images))
