@@ -70,9 +70,11 @@ class Display:
     """Thing -> the thing it looks like in MiniGrid's views."""
 
 
-def _number(value: int | float | str, settings: Mapping[str, object]) -> float:
+def _number(value: int | float | str, settings: Mapping[str, object] | None) -> float:
     if not isinstance(value, str):
         return float(value)
+    if settings is None:
+        return 1.0
     found = settings.get(value)
     if not isinstance(found, int | float):
         raise DeclarationError(
@@ -82,9 +84,10 @@ def _number(value: int | float | str, settings: Mapping[str, object]) -> float:
 
 
 def default_display(world: World, settings: Mapping[str, object] | None = None) -> Display:
-    """Walls, the agent (one plane a heading where it turns), each visible thing as often as it is salient, then objects,
-    movers and counters."""
-    settings = settings or {}
+    """Walls, the agent (a plane a heading where it turns), visible things by salience, objects, movers, counters.
+
+    Without settings every thing has one plane, fully lit.
+    """
     planes = [Plane(name="walls", shows=Shows.WALLS)]
     headings = range(4) if world.moves is Moves.TURNING else (-1,)
     planes += [Plane(name="agent", shows=Shows.AGENT, operand=h) for h in headings]
@@ -99,7 +102,7 @@ def default_display(world: World, settings: Mapping[str, object] | None = None) 
     return Display(planes=tuple(planes), alike={})
 
 
-def _thing_planes(world: World, thing: Thing, settings: Mapping[str, object]) -> list[Plane]:
+def _thing_planes(world: World, thing: Thing, settings: Mapping[str, object] | None) -> list[Plane]:
     copies = round(_number(thing.salience, settings))
     level = round(FULL_LEVEL * _number(thing.intensity, settings))
     return [Plane(name=thing.name, shows=Shows.MARKS, operand=world.bit(thing.name), level=level)] * copies

@@ -35,6 +35,7 @@ from goalscope.envs.kernels.columns import (
     SAME_STEP,
     SLOT,
     STRIDE,
+    Pool,
     Scratch,
     State,
     X,
@@ -44,6 +45,8 @@ from goalscope.envs.program import make_pool, make_program, observation_shape
 from goalscope.envs.world import World
 from goalscope.errors import GoalscopeError, LevelError, unknown_name
 from goalscope.seeding import stream
+
+MOST_THREADS: int = getattr(numba.config, "NUMBA_NUM_THREADS")  # noqa: B009  (set at import, unknown to the stubs)
 
 AUTORESETS = {"off": OFF, "same": SAME_STEP, "next": NEXT_STEP}
 
@@ -106,12 +109,12 @@ class Engine:
         if threads < 1:
             raise GoalscopeError(f"threads must be at least 1, got {threads}.")
         self.world = world if isinstance(world, World) else world.world
-        self.display = display or default_display(self.world)
+        self.display = display or (default_display(world) if isinstance(world, World) else world.look(world.settings()))
         self.canvas = levels.canvas
         self.batch = len(levels) if batch is None else batch
         if self.batch < 1:
             raise GoalscopeError(f"batch must be at least 1, got {batch}.")
-        self.threads = min(threads, self.batch, numba.config.NUMBA_NUM_THREADS)
+        self.threads = min(threads, self.batch, MOST_THREADS)
         self._levels = levels
         self._pool = make_pool(levels, self.world)
         self._program = make_program(self.world, self.canvas, view, self.display)
@@ -185,7 +188,7 @@ class Engine:
         self._state.body[:, SLOT] = self._starts
         self._ended[:] = False
         rows = self._rows if out is None else self._as_rows(out)
-        kernels.reset_all(*self._state, *self._pool, *self._program, *self._lens, *self._scratch, rows)
+        kernels.reset_all(*(*self._tables, rows))
         self._last_rows = rows
         self._started = True
         return rows.reshape(self.batch, *self.obs_shape)
@@ -218,16 +221,20 @@ class Engine:
         self._last_rows = rows
         return Step(rows.reshape(self.batch, *self.obs_shape), self._reward, self._ended[0], self._ended[1])
 
+    @property
+    def _tables(self) -> tuple[Any, ...]:
+        """The kernels' leading arguments, in their order."""
+        return (*self._state, *self._pool, *self._program, *self._lens, *self._scratch)
+
     def _launch(self, *arrays: NDArray[Any]) -> None:
         tail = (*arrays, self._final, self._reward, self._ended)
-        tables = (*self._state, *self._pool, *self._program, *self._lens, *self._scratch)
         if self.threads == 1:
-            kernels.step_serial(*tables, *tail)
+            kernels.step_serial(*self._tables, *tail)
             return
         before = numba.get_num_threads()
         numba.set_num_threads(self.threads)
         try:
-            kernels.step_parallel(self.threads, *tables, *tail)
+            kernels.step_parallel(self.threads, *self._tables, *tail)
         finally:
             numba.set_num_threads(before)
 
@@ -255,8 +262,8 @@ class Engine:
         if running[slots].any():
             raise LevelError("A level cannot be replaced while an environment is on it.")
         fresh = make_pool(levels, self.world)
-        for mine, theirs in zip(self._pool, fresh, strict=True):
-            mine[slots] = theirs
+        for name in Pool._fields:
+            getattr(self._pool, name)[slots] = getattr(fresh, name)
         self._levels.put(np.asarray(slots), levels)
 
     @property

@@ -8,7 +8,20 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.codes import AGENT, COLOUR_NAMES, EMPTY_CODE, LOCKED, OBJECT_NAMES, UNSEEN, WALL, WALL_CODE
+from goalscope.envs.codes import (
+    AGENT,
+    BALL,
+    BOX,
+    CLOSED,
+    COLOUR_NAMES,
+    EMPTY_CODE,
+    KEY,
+    LOCKED,
+    OBJECT_NAMES,
+    UNSEEN,
+    WALL,
+    WALL_CODE,
+)
 from goalscope.errors import LevelError
 
 LARGEST_CANVAS = 25
@@ -58,12 +71,12 @@ class Levels:
     @property
     def walls(self) -> NDArray[np.bool_]:
         """`[N, H, W]` where a wall stands."""
-        return (self.cells & 15) == WALL
+        return np.asarray((self.cells & 15) == WALL)
 
     @property
     def placed(self) -> NDArray[np.bool_]:
         """`[N]` false where the generator found no place for something."""
-        return self.agent[:, 0] >= 0
+        return np.asarray(self.agent[:, 0] >= 0)
 
     def take(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice | Sequence[int]) -> Levels:
         """The levels at `index`, in that order (copies)."""
@@ -137,8 +150,8 @@ def blank(
 def validate(levels: Levels) -> None:
     """Raise a :class:`LevelError` that names the first fault, if any.
 
-    Checked: dtypes and shapes, canvas size, known codes, a border closed against whatever moves, the agent on a free cell inside, the
-    heading, what is carried, box contents, movers inside, and positive deadlines.
+    Checked: dtypes and shapes, canvas size, known codes, a border closed against whatever moves, the agent on a free
+    cell inside, the heading, what is carried, box contents, movers inside, and positive deadlines.
     """
     _validate_shapes(levels)
     _validate_cells(levels)
@@ -180,9 +193,8 @@ def _validate_cells(levels: Levels) -> None:
     _fail(levels, any_cell(_unknown_code(levels.cells)), "a cell holds a code that is none of MiniGrid's objects.")
     filled = levels.contents != 0
     _fail(levels, any_cell(filled & _unknown_code(levels.contents)), "a box holds an unknown object.")
-    _fail(
-        levels, any_cell(filled & ((levels.cells & 15) != OBJECT_NAMES.index("box"))), "only a box can hold something."
-    )
+    outside_box = filled & ((levels.cells & 15) != BOX)
+    _fail(levels, any_cell(outside_box), "only a box can hold something.")
     _fail(levels, levels.max_steps <= 0, "max_steps must be at least 1.")
 
 
@@ -193,7 +205,7 @@ def _reaches_border(levels: Levels) -> NDArray[np.bool_]:
     """
     border = np.ones(levels.canvas, bool)
     border[1:-1, 1:-1] = False
-    reaches = (~levels.walls & border).any((1, 2))
+    reaches = np.asarray((~levels.walls & border).any((1, 2)))
     rows = np.flatnonzero(reaches)
     free = ~levels.walls[rows]
     reached = np.zeros(free.shape, bool)
@@ -211,7 +223,7 @@ def _reaches_border(levels: Levels) -> NDArray[np.bool_]:
             break
         reached = grown
     reaches[rows] = (reached & border).any((1, 2))
-    return np.asarray(reaches)
+    return reaches
 
 
 def _validate_agent(levels: Levels) -> None:
@@ -220,15 +232,15 @@ def _validate_agent(levels: Levels) -> None:
     inside = (x > 0) & (y > 0) & (x < width - 1) & (y < height - 1)
     _fail(levels, ~inside, "the agent stands outside the border wall.")
     under = levels.cells[np.arange(len(levels)), y, x] & 15
-    blocked = np.isin(under, [OBJECT_NAMES.index(k) for k in ("wall", "key", "ball", "box", "closed door")] + [LOCKED])
+    blocked = np.isin(under, (WALL, KEY, BALL, BOX, CLOSED, LOCKED))
     _fail(levels, blocked, "the agent stands on a cell that cannot be walked on.")
     _fail(levels, (heading < 0) | (heading > 3), "the heading must be 0 to 3 (right, down, left, up).")
-    carriable = np.isin(carried & 15, [OBJECT_NAMES.index(k) for k in ("key", "ball", "box")])
+    carriable = np.isin(carried & 15, (KEY, BALL, BOX))
     _fail(levels, (carried != 0) & (~carriable | _unknown_code(carried)), "only keys, balls and boxes can be carried.")
     boxed = levels.carried_contents != 0
-    _fail(levels, boxed & ((carried & 15) != OBJECT_NAMES.index("box")), "only a carried box can hold something.")
+    _fail(levels, boxed & ((carried & 15) != BOX), "only a carried box can hold something.")
     _fail(levels, boxed & _unknown_code(levels.carried_contents), "the carried box holds an unknown object.")
     mx, my = levels.movers[..., 0], levels.movers[..., 1]
     outside = (mx <= 0) | (my <= 0) | (mx >= width - 1) | (my >= height - 1)
-    _fail(levels, (outside & (levels.movers[..., 3] > 0)).any(1), "a mover stands outside the border wall.")
+    _fail(levels, np.asarray((outside & (levels.movers[..., 3] > 0)).any(1)), "a mover stands outside the border wall.")
     _fail(levels, _reaches_border(levels), "the border must be closed by walls wherever the agent or a mover could go.")

@@ -96,8 +96,9 @@ def make_pool(levels: Levels, world: World) -> Pool:
         raise LevelError("An engine needs at least one level.")
     _check_fit(levels, world)
     n, (height, width) = len(levels), levels.canvas
-    packed = levels.cells.astype(np.uint32) | levels.contents.astype(np.uint32) << 8
-    packed |= levels.marks.astype(np.uint32) << 16
+    packed = levels.cells.astype(np.uint32)
+    packed |= levels.contents.astype(np.uint32) << np.uint32(8)
+    packed |= levels.marks.astype(np.uint32) << np.uint32(16)
     start = np.empty((n, START_QUOTA + len(world.events)), np.int32)
     start[:, :4] = levels.agent
     start[:, 4] = levels.carried_contents
@@ -116,8 +117,8 @@ def _check_fit(levels: Levels, world: World) -> None:
     events = len(world.events)
     if levels.value.shape[1] != events or levels.quota.shape[1] != events:
         raise LevelError(
-            f"The world has {events} events ({', '.join(world.events) or 'none'}); the levels hold values for "
-            f"{levels.value.shape[1]} and quotas for {levels.quota.shape[1]}. Make them with blank(..., events={events})."
+            f"The world has {events} events ({', '.join(world.events) or 'none'}), but the levels hold values for "
+            f"{levels.value.shape[1]} and quotas for {levels.quota.shape[1]}: make them with blank(events={events})."
         )
     if not levels.placed.all():
         raise LevelError(f"Level {int(np.argmin(levels.placed))} was never placed: its agent has x = -1.")

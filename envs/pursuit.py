@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.envs.codes import LAVA
 from goalscope.envs.display import code_properties
 from goalscope.envs.family import Family, Goal, Settings
 from goalscope.envs.kernels.columns import WALKABLE
@@ -29,7 +30,7 @@ STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 def blocked_cells(levels: Levels) -> Mask:
     """`[N, H, W]` where the agent cannot walk: walls, closed doors, objects; lava ends the episode and counts too."""
     walkable = code_properties()[levels.cells] & WALKABLE != 0
-    return ~walkable | ((levels.cells & 15) == 9)
+    return np.asarray(~walkable | ((levels.cells & 15) == LAVA))
 
 
 def has_marks(levels: Levels, mask: int) -> Mask:
@@ -75,7 +76,7 @@ def distances(family: Family, goal: Goal, levels: Levels) -> Distances:
 def at_start(levels: Levels, table: Distances) -> NDArray[np.int16]:
     """`[N]` the entry of a distance table at the agent's start."""
     x, y, heading, _ = levels.agent.T
-    return table[np.arange(len(levels)), heading if table.shape[1] == 4 else 0, y, x]
+    return np.asarray(table[np.arange(len(levels)), heading if table.shape[1] == 4 else 0, y, x])
 
 
 def start_distances(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.int16]:
@@ -129,19 +130,19 @@ def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[n
     """`[N]` strict conflict levels (design §2): every goal reachable and at least 3 steps away, and no shortest path to
     one goal meets the trigger of another. The deadline is a level's own; see :func:`conflict_deadline`."""
     far = start_distances(family, levels, goals)
-    good = (far >= NEAREST_GOAL).all(1)
+    good = np.asarray((far >= NEAREST_GOAL).all(1))
     rows = np.flatnonzero(good)
     some = levels.take(rows)
     for goal in goals:
         for other in goals:
             if goal is not other and len(rows):
                 good[rows] &= ~_meets(family, some, goal, other, avoidable=True)
-    return np.asarray(good)
+    return good
 
 
 def conflict_deadline(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.int32]:
     """`[N]` 2 · max(distance) + 2."""
-    return (2 * start_distances(family, levels, goals).max(1) + 2).astype(np.int32)
+    return np.asarray(2 * start_distances(family, levels, goals).max(1) + 2, np.int32)
 
 
 def coincident(family: Family, levels: Levels, goals: Sequence[Goal], settings: Settings) -> NDArray[np.bool_]:
@@ -164,7 +165,7 @@ def margin(family: Family, levels: Levels, goals: Sequence[Goal], settings: Sett
 
 
 def pursuer_policy(family: Family, table: Distances) -> NDArray[np.float64]:
-    """Action probabilities `[N, D, H, W, A]` of a pursuer: uniform over its optimal actions, uniform where it has none."""
+    """Action probabilities `[N, D, H, W, A]` of a pursuer: uniform over its optimal actions, over all where none is."""
     n, headings, height, width = table.shape
     good = np.zeros((n, headings, height, width, family.world.n_actions), bool)
     for d, (dy, dx) in enumerate(STEPS):

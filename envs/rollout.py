@@ -124,8 +124,9 @@ def _sampled(
     height = obs.shape[2]
     cell = np.argmax(obs[..., 0].reshape(len(obs), -1) == AGENT, axis=1)
     heading = headings if cumulative.shape[1] == 4 else 0
-    passed = number[:, None] >= cumulative[level, heading, cell % height, cell // height]
-    return np.minimum(passed.sum(1), cumulative.shape[-1] - 1).astype(np.int64)
+    sums = cumulative[level, heading, cell % height, cell // height]
+    passed: Actions = ((number * sums[:, -1])[:, None] >= sums).sum(1)
+    return np.minimum(passed, sums.shape[1] - 1)
 
 
 def outcomes(family: Family, levels: Levels, goals: Sequence[Goal], rollouts: Rollouts) -> Shares:

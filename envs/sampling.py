@@ -159,7 +159,7 @@ def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, stric
     def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
         return family.twins(levels.take(rows), factor, sub_keys, settings)
 
-    checks: dict[str, Accept] = {"reach": lambda twins: (start_distances(family, twins, goals) >= 0).all(1)}
+    checks: dict[str, Accept] = {"reach": lambda twins: np.asarray((start_distances(family, twins, goals) >= 0).all(1))}
     if strict:
         checks["conflict"] = lambda twins: conflict(family, twins, goals)
     if distribution.split == "query" and family.query is not None:

@@ -1,4 +1,4 @@
-"""An endless supply of levels for an engine: a pool in which the levels of finished episodes are replaced by new ones."""
+"""An endless supply of levels for an engine: its pool gets new levels for those whose episodes are over."""
 
 from __future__ import annotations
 

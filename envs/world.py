@@ -85,7 +85,7 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """If something happens (and a counter lies in a range), count an event, pay, end, add to a counter, change the mark."""
+    """If something happens (while a counter lies in a range): count, pay, end, add to a counter, change the mark."""
 
     on: On
     what: str | tuple[str, ...] = ()
@@ -225,7 +225,7 @@ def _check_things(things: tuple[Thing, ...]) -> None:
     for thing in things:
         if len(thing.glyph) != 1 or thing.glyph in "#.><^v \n" or thing.glyph.isdigit():
             raise DeclarationError(
-                f"Thing {thing.name!r}: the glyph must be one character, not a digit, space or #.><^v, got {thing.glyph!r}."
+                f"Thing {thing.name!r}: the glyph must be one character, no digit or #.><^v, got {thing.glyph!r}."
             )
         if thing.shape and thing.shape not in OBJECT_NAMES[3:10]:
             raise unknown_name("shape", thing.shape, OBJECT_NAMES[3:10])

@@ -1,8 +1,8 @@
 """The coin on the dish: two things that always share a cell, so that training cannot say which of them pays.
 
-After `Cheese on a dish` and `Cheese on a pile` of Pfau et al.'s and Farrugia-Roberts' testbeds ("Mitigating goal
-misgeneralization via minimax regret", arXiv 2507.03068). A network that has only ever seen the two *together* answers to
-their sum and dithers between two single objects; two coincident pairs in most training levels (`pairs`) repair that.
+After `Cheese on a dish` and `Cheese on a pile` of jaxgmg ("Mitigating goal misgeneralization via minimax regret", arXiv
+2507.03068). A network that has only ever seen the two *together* answers
+to their sum and dithers between two single objects; two coincident pairs in most training levels (`pairs`) repair that.
 
 What varies in training is the shared position. With equal planes the gradient is the same for coin and dish, so the
 initial weights decide; a small mixture makes the difference learned. One pair alone is the negative control.

@@ -1,8 +1,8 @@
-"""Colour or shape: training rewards one kind of object, say a red ball; what counts, that it is red or that it is a ball?
+"""Colour or shape: training rewards red balls; does the agent learn that they are red, or that they are balls?
 
-After Maze II of Langosco et al. 2022 (arXiv 2105.14111) and Ram's colour-versus-shape agents (arXiv 2312.03762). The query
-shows a ball of another colour and another object in red. Without distractors training shows two equal targets, and the
-query lights planes that training never lit; with distractors, which end the episode unpaid, every plane is lit.
+After Maze II of Langosco et al. 2022 (arXiv 2105.14111) and Ram's colour-versus-shape agents (arXiv 2312.03762). The
+query shows a ball of another colour and another object in red. Without distractors training shows two equal targets,
+and the query lights planes that training never lit; with distractors, which end the episode unpaid, every plane is lit.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import platformdirs
 
@@ -23,11 +23,13 @@ os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 import numba  # noqa: E402
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator  # noqa: E402
 
+njit: Any = numba.njit  # the stubs know only the commonest of its options
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Kernels own no memory, so nothing is reference-counted: with counting, the tuples of arrays that helpers pass around
-# made a step six times slower. Helpers are never called from Python, so they need no wrappers (a third of compile time).
-BARE = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+# Kernels own no memory, so nothing is reference-counted: with counting, the tuples of arrays that helpers pass on made
+# a step many times slower. Helpers are never called from Python, so they need no wrappers (a third of compile time).
+BARE: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
 
 CACHE_VARIABLE = "GOALSCOPE_CACHE"
 
@@ -57,7 +59,7 @@ def kernel_cache() -> Path | None:
         return None
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
+class _Locator(_CacheLocator):
     """Tells Numba where a function's compiled code lies and which sources it stands for."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -77,12 +79,15 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return self._name
 
 
-class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = cast(Any, [_Locator])
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _KernelCache(FunctionCache):
     _impl_class = _Implementation
+
+
+_FunctionCache: Any = _KernelCache  # its base has no annotations
 
 
 def kernel(*, parallel: bool = False, allocates: bool = False) -> Callable[[F], F]:
@@ -92,19 +97,23 @@ def kernel(*, parallel: bool = False, allocates: bool = False) -> Callable[[F], 
     """
 
     def wrap(function: F) -> F:
-        dispatcher: Any = numba.njit(parallel=parallel, nogil=True, _nrt=allocates, error_model="numpy")(function)
+        options = {"parallel": parallel, "nogil": True, "_nrt": allocates, "error_model": "numpy"}
+        compiled: Any = njit(**options)(function)
         if kernel_cache() is not None:
-            dispatcher._cache = _Cache(function)
-        return dispatcher  # type: ignore[no-any-return]
+            compiled._cache = _FunctionCache(function)
+        kernel: F = compiled
+        return kernel
 
     return wrap
 
 
 def inline(function: F) -> F:
     """Compile a small helper that is always inlined into the kernels that call it."""
-    return numba.njit(forceinline=True, **BARE)(function)  # type: ignore[no-any-return]
+    compiled: F = njit(forceinline=True, **BARE)(function)
+    return compiled
 
 
 def helper(function: F) -> F:
     """Compile a larger helper that stays a function of its own, for parts that run rarely."""
-    return numba.njit(**BARE)(function)  # type: ignore[no-any-return]
+    compiled: F = njit(**BARE)(function)
+    return compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -37,11 +37,18 @@ def _print_plugin_warnings() -> None:
     """Warnings about plugins become one line on stderr until the enclosing `catch_warnings` ends."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, PluginWarning):
             typer.echo(f"Warning: {message}", err=True)
         else:
-            usual(message, category, *place)
+            usual(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 

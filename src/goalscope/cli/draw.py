@@ -31,9 +31,7 @@ def levels(
     seed: SeedOption = 0,
     knob: KnobOption = None,
     paths: Annotated[bool, typer.Option("--paths", help="Draw a shortest path to each goal (with --out).")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Picture to write ({', '.join(FORMATS)}).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Picture to write ({', '.join(FORMATS)}).")] = None,
 ) -> None:
     """Draw levels of a family into a picture, or into the terminal.
 
@@ -97,11 +95,11 @@ def _captions(source: Distribution, drawn: Levels) -> list[str]:
     if len(source.goals) < 2 or source.family.intended(settings) not in source.goals:
         return names
     margins = margin(source.family, drawn, source.goals, settings).tolist()
-    return [f"{name}  margin {value:+.0f}" for name, value in zip(names, margins, strict=True)]
+    return [f"{name}  margin {f'{value:+.0f}' if value else '0'}" for name, value in zip(names, margins, strict=True)]
 
 
 def _print_levels(source: Distribution, drawn: Levels, cols: int) -> None:
-    """Coloured text side by side in a terminal; elsewhere plain ASCII that can be read back."""
+    """Coloured text side by side in a terminal; elsewhere, under each caption, ASCII from which the level can be read."""
     captions = _captions(source, drawn)
     if sys.stdout.isatty():
         _print_coloured(source, drawn, captions, cols)

@@ -41,7 +41,8 @@ def _check_name(name: str) -> None:
     """A family's name is a module's name: it must be one, and must not hide another."""
     if not fullmatch(r"[a-z][a-z0-9_]*", name) or iskeyword(name):
         raise GoalscopeError(
-            f"A family's name is a Python module's: small letters, digits and underscores, and no keyword; got {name!r}."
+            f"A family's name is its file's: a small letter, then letters, digits and underscores, and not a word of "
+            f"Python; got {name!r}."
         )
     if name in FAMILIES.sources:
         taken = FAMILIES.sources[name].distribution
