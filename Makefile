@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.installed-bench
 
 .PHONY: help demo test test-all check format bench
 
@@ -10,7 +11,7 @@ help:
 	@echo "make check     formatting, lint and types, as continuous integration runs them"
 	@echo "make test      the tests"
 	@echo "make test-all  the tests, slow ones included"
-	@echo "make bench     the speed measurements"
+	@echo "make bench     ratios to other engines, written to docs/benchmarks.md"
 	@echo "make format    format the code and repair what the linter can"
 	@echo "make demo      draw sixteen levels into levels.png"
 
@@ -19,13 +20,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install -c constraints.txt -e ".[dev]"
 	touch $@
 
+$(PEERS): $(INSTALLED)
+	$(BIN)/pip install -c constraints.txt -e ".[dev,bench]"
+	touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/goalscope levels coin_corner --shift train --grid 4x4 --out levels.png
 
 test: $(INSTALLED)
 	$(BIN)/pytest
 
-test-all: $(INSTALLED)
+test-all: $(PEERS)
 	$(BIN)/pytest -m ""
 
 check: $(INSTALLED)
@@ -38,5 +43,6 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)
+bench: $(PEERS)
+	$(BIN)/python tests/benchmarks/peers.py --out docs/benchmarks.md
 	$(BIN)/pytest -m "" --benchmark-enable --benchmark-only tests/benchmarks

@@ -126,7 +126,7 @@ def _sampled(
     heading = headings if cumulative.shape[1] == 4 else 0
     sums = cumulative[level, heading, cell % height, cell // height]
     passed: Actions = ((number * sums[:, -1])[:, None] >= sums).sum(1)
-    return np.minimum(passed, sums.shape[1] - 1)
+    return np.asarray(np.minimum(passed, sums.shape[1] - 1))
 
 
 def outcomes(family: Family, levels: Levels, goals: Sequence[Goal], rollouts: Rollouts) -> Shares:

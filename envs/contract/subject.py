@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,9 +26,9 @@ REFUSALS = {
         "Draw everything from the keys it is given."
     ),
     "conflict": (
-        "under this shift the goals are not apart: their triggers share a cell, one lies on every way to another, or one is "
-        "out of reach or fewer than 3 steps away. Let the shift's knobs set them apart, and let each goal have things "
-        "and an event of its own."
+        "under this shift the goals are not apart: their triggers share a cell, one lies on every way to another, or "
+        "one is out of reach or fewer than 3 steps away. Let the shift's knobs set them apart, and let each goal have "
+        "things and an event of its own."
     ),
     "query rule": "the family's `query` refuses every conflict level. Loosen it, or draw levels that satisfy it.",
 }
@@ -54,8 +54,10 @@ class Subject:
     def world(self) -> World:
         return self.family.world
 
-    def distribution(self, shift: str = "train", split: str = "train", **knobs: Value) -> Distribution:
-        return Distribution(self.family, shift, knobs, split, self.seed)
+    def distribution(
+        self, shift: str = "train", split: str = "train", knobs: Mapping[str, Value] | None = None
+    ) -> Distribution:
+        return Distribution(self.family, shift, knobs or {}, split, self.seed)
 
     def drawn(self, shift: str = "train", split: str = "train") -> Levels:
         """The sample of a shift and split; a :class:`CheckFailure`, the same each time, if it cannot be drawn."""
@@ -94,7 +96,7 @@ def refusal(error: SamplingError, what: str) -> CheckFailure:
 def failure(
     expected: str, found: str, cause: str, world: World | None = None, levels: Levels | None = None, i: int = 0
 ) -> CheckFailure:
-    """A broken promise in words: what was expected and found, the offending level if any, the likely cause and remedy."""
+    """A broken promise in words: what was expected and found, the offending level, the likely cause and remedy."""
     picture = ""
     if world is not None and levels is not None:
         picture = f"\nLevel:\n{_picture(levels, i, world)}"
@@ -108,11 +110,13 @@ def _picture(levels: Levels, i: int, world: World) -> str:
         return f"(level {i} cannot be drawn: {error})"
 
 
-def require(good: NDArray[np.bool_], levels: Levels, world: World, *, expected: str, found: str, cause: str) -> None:
+def require(
+    good: NDArray[np.bool_] | np.bool_, levels: Levels, world: World, *, expected: str, found: str, cause: str
+) -> None:
     """Raise for the first level (of `[N]` `good`) that is not good, with the count of those like it."""
     if not good.all():
         i = int(np.argmin(good))
-        count = f"{int((~good).sum())} of {len(good)} levels {found}, the first being level {i}"
+        count = f"{int((~good).sum())} of {len(levels)} levels {found}, the first being level {i}"
         raise failure(expected, count, cause, world, levels, i)
 
 

@@ -49,6 +49,7 @@ AGENT_BYTE = 10
 WALL_TILE = 2 | 5 << 4
 EMPTY_TILE = 1
 MIDDLE = EGO_SIDE // 2
+EVERYTHING = (1 << EGO_SIDE) - 1
 
 
 @inline
@@ -148,24 +149,30 @@ def _ego_row(b: int, x: int, y: int, dx: int, dy: int, s: State, g: Program, v: 
 
 @inline
 def _ego(b: int, s: State, g: Program, v: Lens, obs: NDArray[np.uint8]) -> None:
-    """MiniGrid's egocentric view: row by row outwards, the shadow casting of a row in one table look-up."""
+    """MiniGrid's egocentric view: row by row outwards, the shadow casting of a row in one table look-up.
+
+    What no light reaches is zero in MiniGrid, so everything starts at zero and rows behind the last lit one are left.
+    """
     heading = s.body[b, HEADING]
     dx = 1 if heading == 0 else -1 if heading == 2 else 0
     dy = 1 if heading == 1 else -1 if heading == 3 else 0
+    for at in range(obs.shape[1]):
+        obs[b, at] = 0
     lit = 1 << MIDDLE
     for ahead in range(EGO_SIDE):
         x = s.body[b, X] + dx * ahead + dy * MIDDLE
         y = s.body[b, Y] + dy * ahead - dx * MIDDLE
         tiles, clear = _ego_row(b, x, y, dx, dy, s, g, v)
-        seen = (1 << EGO_SIDE) - 1
+        seen = EVERYTHING
         if not g.config[SEE_THROUGH]:
             entry = np.int64(v.sight[lit << EGO_SIDE | clear])
-            seen, lit = entry & 127, entry >> 7
+            seen, lit = entry & EVERYTHING, entry >> EGO_SIDE
+        at = (EGO_SIDE - 1 - ahead) * 3
         for i in range(EGO_SIDE):
-            packed = np.uint32(0)
             if seen >> i & 1:
-                packed = v.look[(tiles >> np.uint64(8 * i)) & np.uint64(0xFF)]
-            _write(obs, b, (i * EGO_SIDE + EGO_SIDE - 1 - ahead) * 3, packed)
+                _write(obs, b, at + i * EGO_SIDE * 3, v.look[(tiles >> np.uint64(8 * i)) & np.uint64(0xFF)])
+        if lit == 0:
+            break
     held = s.body[b, CARRIED]
     _write(obs, b, (MIDDLE * EGO_SIDE + EGO_SIDE - 1) * 3, v.look[held if held else EMPTY_TILE])
 

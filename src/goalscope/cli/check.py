@@ -31,7 +31,7 @@ def env(
     else:
         _print_results(report)
         _print_failures(report)
-        typer.echo(report.summary)
+
     if not all(result.passed for result in report.results):
         raise typer.Exit(1)
 

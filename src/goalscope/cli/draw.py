@@ -72,8 +72,9 @@ def _check_writable(path: Path) -> None:
 def _save_sheet(source: Distribution, drawn: Levels, grid: tuple[int, int], with_paths: bool, out: Path) -> None:
     from goalscope.envs.render import sheet
 
+    family, titles = source.family, _captions(source, drawn)
     paths = [_paths(source, drawn, i) for i in range(len(drawn))] if with_paths else None
-    picture = sheet(source.family.world, drawn, *grid, titles=_captions(source, drawn), paths=paths)
+    picture = sheet(family.world, drawn, *grid, titles=titles, paths=paths, display=family.look(source.settings))
     write_whole(out, lambda partial: picture.save(partial, FORMATS[out.suffix.lower()]))
     typer.echo(f"Wrote {len(drawn)} levels of {source.family.id} under {source.shift} to {out}.")
 
@@ -99,7 +100,7 @@ def _captions(source: Distribution, drawn: Levels) -> list[str]:
 
 
 def _print_levels(source: Distribution, drawn: Levels, cols: int) -> None:
-    """Coloured text side by side in a terminal; elsewhere, under each caption, ASCII from which the level can be read."""
+    """Coloured text side by side in a terminal; elsewhere, under each caption, the level's exact ASCII."""
     captions = _captions(source, drawn)
     if sys.stdout.isatty():
         _print_coloured(source, drawn, captions, cols)
@@ -113,10 +114,10 @@ def _print_coloured(source: Distribution, drawn: Levels, captions: list[str], co
 
     from goalscope.envs.render import ansi
 
-    width = 2 * drawn.canvas[1]
+    width, display = 2 * drawn.canvas[1], source.family.look(source.settings)
     beside = max(1, min(cols, (get_terminal_size().columns + 2) // (width + 2)))
     blocks = [
-        [caption[:width].ljust(width), *ansi(source.family.world, drawn, i).split("\n")]
+        [caption[:width].ljust(width), *ansi(source.family.world, drawn, i, display).split("\n")]
         for i, caption in enumerate(captions)
     ]
     for start in range(0, len(blocks), beside):

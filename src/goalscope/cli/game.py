@@ -31,9 +31,16 @@ class Game:
 
     def start(self) -> None:
         """Begin the level of the present index, afresh."""
-        levels = self.source.draw([self.index])
-        self.deadline = int(levels.max_steps[0])
-        self._engine = Engine(levels, self.source.family, batch=1, autoreset="off", streams=np.array([self.index]))
+        self._levels = self.source.draw([self.index])
+        self.deadline = int(self._levels.max_steps[0])
+        self._engine = Engine(
+            self._levels,
+            self.source.family,
+            batch=1,
+            autoreset="off",
+            seed=self.source.seed,
+            streams=np.array([self.index]),
+        )
         self._engine.reset()
         self.steps = 0
         self.gain = 0.0
@@ -82,9 +89,24 @@ class Game:
         family, now = self.source.family, self._engine.snapshot()
         title = f"{family.id}   {self.source.shift}   {self.source.split} level {self.index}   seed {self.source.seed}"
         return "\n".join(
-            [title, "", ansi(family.world, now, 0), "", self.status(), self._distances(), *self.events[-6:]]
+            [
+                title,
+                "",
+                ansi(family.world, now, 0, family.look(self.source.settings)),
+                "",
+                self._glyphs(),
+                self.status(),
+                self._distances(),
+                *self.events[-6:],
+            ]
             + ["", self._help, COMMON_HELP, ""]
         )
+
+    def _glyphs(self) -> str:
+        """What the characters stand for, of all things that began on this level."""
+        bits = np.bitwise_or.reduce(self._levels.marks, axis=None)
+        things = [thing for k, thing in enumerate(self.source.family.world.things) if bits >> k & 1]
+        return "   ".join(f"{thing.glyph} {thing.name}" for thing in things)
 
     def _distances(self) -> str:
         """Steps that each goal's pursuer would still need."""

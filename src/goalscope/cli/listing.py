@@ -110,7 +110,7 @@ def _print_table(entries: list[Entry]) -> None:
     from goalscope.cli.tables import console, table
 
     is_family = "goals" in entries[0]
-    grid = table("id", *(("goals", "shifts", "about") if is_family else ("from",)))
+    grid = table("id", *(("goals", "shifts", "about") if is_family else ("from",)), leading=1 if is_family else 0)
     for entry in entries:
         grid.add_row(*(_family_row(entry) if is_family else (entry["id"], entry["distribution"])))
     console().print(grid)

@@ -18,9 +18,9 @@ def console() -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
-def table(first: str, *others: str) -> Table:
-    """An empty table whose first column is never broken over lines."""
-    grid = Table(first, box=SIMPLE, show_lines=False, leading=1)
+def table(first: str, *others: str, leading: int = 0) -> Table:
+    """An empty table whose first column is never broken over lines, with `leading` blank lines between its rows."""
+    grid = Table(first, box=SIMPLE, leading=leading)
     grid.columns[0].no_wrap = True
     for name in others:
         grid.add_column(name, overflow="fold")

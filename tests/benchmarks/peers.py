@@ -1,0 +1,192 @@
+"""Ratios to other engines, measured in one run: every case once, then all of them again, seven times over.
+
+``make bench`` runs this with the `bench` extra installed and writes the table to docs/benchmarks.md. On a machine with
+other work on it the figures mean little: the load average before the run is printed with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import workloads
+from workloads import Workload
+
+from goalscope.registry import FAMILIES
+
+REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rates of one case over all repeats, in units a second."""
+
+    name: str
+    unit: str
+    rates: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rates)
+
+    def row(self) -> str:
+        low, high = min(self.rates), max(self.rates)
+        return f"| {self.name} | {_short(self.median)} {self.unit} | {_short(low)} – {_short(high)} |"
+
+
+def _short(rate: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if rate >= size:
+            return f"{rate / size:.3g} {letter}"
+    return f"{rate:.3g}"
+
+
+def minigrid_steps(steps: int = 8000) -> Workload:
+    """Real MiniGrid, one environment."""
+    env = gymnasium.make(workloads.DOORKEY)
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).integers(0, 7, steps).tolist()
+
+    def run() -> int:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return steps
+
+    return run
+
+
+def envpool_steps(threads: int, batch: int = 1024, steps: int = 100) -> Workload:
+    """EnvPool's MiniGrid in C++, synchronous."""
+    import envpool
+
+    env = envpool.make(workloads.DOORKEY, env_type="gymnasium", num_envs=batch, num_threads=threads, seed=0)
+    env.reset()
+    actions = np.random.default_rng(0).integers(0, 7, (steps, batch)).astype(np.int32)
+
+    def run() -> int:
+        for row in actions:
+            env.step(row)
+        return steps * batch
+
+    return run
+
+
+def help_runs() -> Workload:
+    """`goalscope --help`, whole process."""
+    command = [str(Path(sys.executable).with_name("goalscope")), "--help"]
+
+    def run() -> int:
+        subprocess.run(command, check=True, capture_output=True)
+        return 1
+
+    return run
+
+
+def cases() -> dict[str, tuple[str, Callable[[], Workload]]]:
+    """Name -> unit and how to set the case up."""
+    table: dict[str, tuple[str, Callable[[], Workload]]] = {
+        "Goalscope, 7×7 view, DoorKey 8×8, batch 1024, 1 thread": ("steps/s", lambda: workloads.ego_steps(1)),
+        "Goalscope, 7×7 view, DoorKey 8×8, batch 1024, 2 threads": ("steps/s", lambda: workloads.ego_steps(2)),
+        "EnvPool, the same, 1 thread": ("steps/s", lambda: envpool_steps(1)),
+        "EnvPool, the same, 2 threads": ("steps/s", lambda: envpool_steps(2)),
+        "MiniGrid, the same, one environment": ("steps/s", minigrid_steps),
+        "Goalscope, full 13×13 grid, new maze each episode, 1 thread": ("steps/s", lambda: workloads.maze_steps(1)),
+        "Goalscope, full 13×13 grid, new maze each episode, 2 threads": ("steps/s", lambda: workloads.maze_steps(2)),
+        "goalscope --help": ("runs/s", help_runs),
+    }
+    maze = workloads.MAZE
+    for name in FAMILIES.names():
+        table[f"{name}: 13×13 tree mazes drawn"] = ("levels/s", lambda f=name: workloads.generation(f, **maze))
+        table[f"{name}: 13×13 tree mazes solved"] = ("levels/s", lambda f=name: workloads.solving(f, **maze))
+        table[f"{name}: steps, planes, default knobs"] = ("steps/s", lambda f=name: workloads.family_steps(f))
+    return table
+
+
+def measure() -> dict[str, Measured]:
+    """All cases, interleaved."""
+    ready = {name: (unit, setup()) for name, (unit, setup) in cases().items()}
+    for _, run in ready.values():
+        run()
+    rates: dict[str, list[float]] = {name: [] for name in ready}
+    for repeat in range(REPEATS):
+        print(f"repeat {repeat + 1} of {REPEATS}", file=sys.stderr)
+        for name, (_, run) in ready.items():
+            start = time.perf_counter()
+            units = run()
+            rates[name].append(units / (time.perf_counter() - start))
+    return {name: Measured(name, ready[name][0], tuple(r)) for name, r in rates.items()}
+
+
+def ratios(measured: dict[str, Measured]) -> list[tuple[str, float, str]]:
+    """The rows of the speed table: what, the figure, what it must reach."""
+
+    def best(*starts: str) -> float:
+        return max(m.median for name, m in measured.items() if name.startswith(starts))
+
+    ego, maze = best("Goalscope, 7×7"), best("Goalscope, full")
+    drawn = [m.median for name, m in measured.items() if name.endswith("tree mazes drawn")]
+    return [
+        ("7×7 view against EnvPool's MiniGrid", ego / best("EnvPool"), "50 ×"),
+        ("7×7 view against MiniGrid", ego / best("MiniGrid"), "1000 ×"),
+        ("full 13×13 grid, new maze each episode, M steps/s", maze / 1e6, "10"),
+        ("13×13 tree mazes with placement, M levels/s, one core, fastest family", max(drawn) / 1e6, "0.5"),
+        ("13×13 tree mazes with placement, M levels/s, one core, slowest family", min(drawn) / 1e6, "0.5"),
+        ("goalscope --help, seconds", 1 / best("goalscope --help"), "0.5"),
+    ]
+
+
+def machine() -> str:
+    """Processor, cores, load and versions, in one paragraph."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    names = ("goalscope", "numba", "numpy", "gymnasium", "minigrid", "envpool")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    load = os.getloadavg()[0]
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.2f} before; {versions}."
+
+
+def report(measured: dict[str, Measured], where: str) -> str:
+    """The page."""
+    lines = [
+        "# Speed",
+        "",
+        "Written by `make bench`: all cases in one process and one run, interleaved, median of seven. Uniform random",
+        "actions, every environment resets within the step. Ratios mean more than rates, which depend on the machine.",
+        "",
+        where,
+        "",
+        "| work | measured | must reach |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {what} | {figure:.3g} | {goal} |" for what, figure, goal in ratios(measured)]
+    lines += ["", "| case | median | range |", "|---|---|---|", *(m.row() for m in measured.values()), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    out = parser.parse_args().out
+    where = machine()
+    page = report(measure(), where)
+    out.write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

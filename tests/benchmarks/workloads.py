@@ -1,0 +1,102 @@
+"""The work that speed is measured on: each workload is a function of nothing that returns how many units it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gymnasium
+import minigrid  # noqa: F401  (registers MiniGrid's ids)
+import numpy as np
+
+from goalscope.envs import Distribution, Engine, Levels, concatenate
+from goalscope.envs.minigrid import MINIGRID, from_minigrid
+from goalscope.envs.pursuit import start_distances
+from goalscope.envs.streaming import LevelStream
+from goalscope.registry import FAMILIES
+
+Workload = Callable[[], int]
+
+DOORKEY = "MiniGrid-DoorKey-8x8-v0"
+MAZE = {"size": 13, "layout": "tree", "max_steps": 256}
+
+
+def doorkey_levels(n: int = 256) -> Levels:
+    """DoorKey levels as MiniGrid draws them."""
+    env = gymnasium.make(DOORKEY)
+
+    def level(seed: int) -> Levels:
+        env.reset(seed=seed)
+        return from_minigrid(env)
+
+    return concatenate([level(seed) for seed in range(n)])
+
+
+def ego_steps(threads: int, batch: int = 1024, steps: int = 400) -> Workload:
+    """MiniGrid's 7×7 view with occlusion on DoorKey 8×8, uniform random actions, reset in the step."""
+    engine = Engine(doorkey_levels(), MINIGRID, "ego", batch, threads=threads)
+    engine.reset()
+    actions = np.random.default_rng(0).integers(0, 7, (steps, batch))
+
+    def run() -> int:
+        for row in actions:
+            engine.step(row)
+        return steps * batch
+
+    return run
+
+
+def maze_steps(threads: int, batch: int = 1024, length: int = 64, rollouts: int = 8) -> Workload:
+    """The full 13×13 grid of a new maze in every episode, written into `[T, B, …]` storage."""
+    distribution = Distribution(FAMILIES.load("coin_corner"), knobs=MAZE)
+    levels = LevelStream(distribution, batch, view="full", threads=threads)
+    storage = np.zeros((length, batch, *levels.engine.obs_shape), np.uint8)
+    actions = np.random.default_rng(0).integers(0, 4, (length, batch))
+    levels.reset(out=storage[0])
+
+    def run() -> int:
+        for _ in range(rollouts):
+            for t in range(length):
+                levels.step(actions[t], out=storage[t])
+        return rollouts * length * batch
+
+    return run
+
+
+def family_steps(family: str, batch: int = 1024, steps: int = 256) -> Workload:
+    """A family's planes with its default knobs, new levels in every episode, one thread."""
+    levels = LevelStream(Distribution(FAMILIES.load(family)), batch, view="planes")
+    levels.reset()
+    actions = np.random.default_rng(0).integers(0, FAMILIES.load(family).world.n_actions, (steps, batch))
+
+    def run() -> int:
+        for row in actions:
+            levels.step(row)
+        return steps * batch
+
+    return run
+
+
+def generation(family: str, n: int = 16384, **knobs: int | float | str) -> Workload:
+    """Solvable training levels, placed and split, one thread; fresh indices in every call."""
+    distribution = Distribution(FAMILIES.load(family), knobs=knobs)
+    drawn = 0
+
+    def run() -> int:
+        nonlocal drawn
+        distribution.draw(range(drawn, drawn + n))
+        drawn += n
+        return n
+
+    return run
+
+
+def solving(family: str, n: int = 4096, **knobs: int | float | str) -> Workload:
+    """Distances from everywhere to every goal, one thread."""
+    distribution = Distribution(FAMILIES.load(family), knobs=knobs)
+    levels = distribution.draw(range(n))
+
+    def run() -> int:
+        start_distances(distribution.family, levels, distribution.goals)
+        return n
+
+    return run
