@@ -115,7 +115,7 @@ class Engine:
         if self.batch < 1:
             raise GoalscopeError(f"batch must be at least 1, got {batch}.")
         self.threads = min(threads, self.batch, MOST_THREADS)
-        self._levels = levels
+        self._levels = levels.take(slice(None))  # replaced in place when levels stream
         self._pool = make_pool(levels, self.world)
         self._program = make_program(self.world, self.canvas, view, self.display)
         self._program.config[AUTORESET] = AUTORESETS[autoreset]

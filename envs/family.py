@@ -15,7 +15,7 @@ from goalscope.envs.display import Display, default_display
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import World
 from goalscope.errors import DeclarationError, KnobError, unknown_name
-from goalscope.seeding import Keys
+from goalscope.seeding import Keys, keys
 
 Value = int | float | bool | str
 
@@ -206,6 +206,10 @@ class Family:
     def look(self, settings: Settings) -> Display:
         """The planes and looks of observations under a setting."""
         return self.display(settings) if self.display else default_display(self.world, settings)
+
+    def canvas(self, settings: Settings) -> tuple[int, int]:
+        """Height and width of the levels under a setting, found by drawing one."""
+        return self.generate(keys(0, 0), settings).canvas
 
     def settings(self, shift: str = "train", **overrides: Value) -> Settings:
         """All knobs: their defaults, then those of the shift, then `overrides`; each checked."""

@@ -89,9 +89,11 @@ class Distribution:
             raise KnobError(f"alpha must be a share from 0 to 1, got {self.alpha!r}.")
         if self.alpha and not self.alpha_shift:
             raise KnobError("alpha > 0 needs alpha_shift: the shift from which that share of levels is drawn.")
+        canvas = self.family.canvas(self.settings)
         if self.alpha_shift:
-            self.family.shift(self.alpha_shift)
-        self.family.settings(self.shift, **self.knobs)
+            other = self.family.canvas(self.family.settings(self.alpha_shift, **self._other_knobs))
+            if other != canvas:
+                raise KnobError(f"Mixed levels need one canvas, got {canvas} under {self.shift} and {other}: pad one.")
 
     @property
     def settings(self) -> Settings:

@@ -69,6 +69,7 @@ class GridEnv(gymnasium.Env[Any, np.int64]):
         self.observation_space = observation_space(self.family, settings, view, mission=True)
         self.action_space = spaces.Discrete(self.family.world.n_actions)
         self._seed, self._num_levels, self._first_level = seed, num_levels, first_level
+        self._canvas = self.family.canvas(settings)
         self._fresh = True
         self._episode = -1
         self._waiting: list[int] = []
@@ -172,17 +173,11 @@ class GridEnv(gymnasium.Env[Any, np.int64]):
 
     @property
     def width(self) -> int:
-        return self.engine.canvas[1] if self._engine else self._side
+        return self._canvas[1]
 
     @property
     def height(self) -> int:
-        return self.engine.canvas[0] if self._engine else self._side
-
-    @property
-    def _side(self) -> int:
-        from goalscope.envs.layouts import canvas_side
-
-        return canvas_side(self.distribution.settings)
+        return self._canvas[0]
 
     @property
     def agent_pos(self) -> tuple[int, int]:

@@ -10,7 +10,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Settings, Value
-from goalscope.envs.layouts import canvas_side
 from goalscope.envs.program import observation_shape
 from goalscope.envs.sampling import Distribution
 
@@ -46,8 +45,7 @@ def mission_text(family: Family, settings: Settings) -> str:
 
 def observation_space(family: Family, settings: Settings, view: str, mission: bool) -> spaces.Space[Any]:
     """Planes are a Box `[C, H, W]`; MiniGrid's views are its Dict of image, direction and, for single ones, mission."""
-    side = canvas_side(settings)
-    shape = observation_shape(view, (side, side), family.look(settings))
+    shape = observation_shape(view, family.canvas(settings), family.look(settings))
     image = spaces.Box(0, 255, shape, np.uint8)
     if view == "planes":
         return image

@@ -29,9 +29,9 @@ def check_twins(subject: Subject) -> None:
     """Each twin differs in its own factor, in nothing that is another factor's, and is legal.
 
     *Exactly one factor* means: the agent's factor moves the agent and nothing else; no other factor touches the agent,
-    the walls, the deadline or the key; and what the twin of one factor takes away from a level (a mark off a
-    cell, a word of the mission, a value, a mover's place) the twin of no other factor takes away. The last is asked only
-    away from training, where the factors lie apart.
+    the walls, the deadline or the key; and what the twin of one factor takes away from a level (a mark off a cell, a
+    word of the mission, a value, a mover's place) the twin of no other factor takes away. The last is asked only of
+    query levels, where the factors lie apart.
     """
     for distribution, sample in subject.samples("train", "query"):
         levels = sample.take(slice(FEW))
@@ -112,7 +112,7 @@ def _require_separate(subject: Subject, distribution: Distribution, levels: Leve
             ~(taken[one] & taken[other]).any(1),
             levels,
             subject.world,
-            expected=f"the twins for {one!r} and for {other!r} of every {where(distribution)} to change different things",
+            expected=f"the {one!r} and {other!r} twins of every {where(distribution)} to change different things",
             found="have something that both change",
             cause=cause,
         )

@@ -97,12 +97,12 @@ def _require_own_goal(subject: Subject, distribution: Distribution, levels: Leve
             subject.world,
             expected=f"the pursuer of {goal.name!r} to reach its own goal first on every {where(distribution)}",
             found="had another goal first on some path",
-            cause="another goal lies on a shortest path: the level is no conflict level, outcomes do not tell goals apart.",
+            cause="another goal lies on a shortest path: the level is no conflict level, and outcomes say little.",
         )
 
 
 def check_random_null(subject: Subject) -> None:
-    """Acting at random reaches no goal first in half of a query set's episodes: what agents do there means something."""
+    """Acting at random reaches no goal first in half of the episodes of a query set, so that behaviour there tells."""
     for distribution, levels in subject.samples("query"):
         null = random_null(subject.family, levels, distribution.goals, NULL_EPISODES, subject.seed).mean(0)
         for goal, share in zip(distribution.goals, null, strict=False):
@@ -162,7 +162,15 @@ def _states(engine: Engine, roots: Steps, rows: Steps) -> Iterator[bytes]:
     """Everything that can matter from here on, as bytes; the counts matter only to QUOTA rules."""
     now = engine.snapshot()
     quota = any(rule.on is On.QUOTA for rule in engine.world.rules)
-    arrays = [now.cells, now.contents, now.marks, now.agent, now.carried_contents, now.movers, engine.counters]
+    arrays: list[NDArray[np.generic]] = [
+        now.cells,
+        now.contents,
+        now.marks,
+        now.agent,
+        now.carried_contents,
+        now.movers,
+        engine.counters,
+    ]
     arrays += [engine.counts] if quota else []
     for b in rows:
         yield b"".join([roots[b].tobytes(), *(array[b].tobytes() for array in arrays)])

@@ -45,7 +45,7 @@ def _require_levels_or_error(subject: Subject, shift: str, knob: Knob, value: Va
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
         cause = (
-            f"`generate` meets a value that the bounds allow and it does not expect. Narrow the bounds of {knob.name!r}, "
-            "or raise a KnobError that says which values go together."
+            f"`generate` meets a value that the bounds allow and it does not expect. Narrow those of {knob.name!r}, or "
+            "raise a KnobError that says which values go together."
         )
         raise failure(f"valid levels, a KnobError or a SamplingError at {setting}", found, cause) from error

@@ -100,7 +100,7 @@ def failure(
     picture = ""
     if world is not None and levels is not None:
         picture = f"\nLevel:\n{_picture(levels, i, world)}"
-    return CheckFailure(f"Expected {expected}.\nFound {found}.{picture}\nLikely cause: {cause}")
+    return CheckFailure(f"Expected {expected}.\nFound {found.rstrip('.')}.{picture}\nLikely cause: {cause}")
 
 
 def _picture(levels: Levels, i: int, world: World) -> str:

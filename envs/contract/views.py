@@ -23,7 +23,7 @@ Images = dict[str, NDArray[np.uint8]]
 
 
 def check_observations(subject: Subject) -> None:
-    """A visible thing shows in every view and lights its planes; an invisible one, the key and the deadline never do."""
+    """A visible thing shows in every view and lights its planes; an invisible one, key and deadline never do."""
     for shift in ("train", *subject.shifts):
         display = subject.family.look(subject.distribution(shift).settings)
         for thing in subject.world.things:

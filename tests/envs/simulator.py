@@ -52,10 +52,10 @@ class Simulator:
         for rule in self.world.rules:
             if rule.on is On.STEP:
                 self._apply(rule)
-        hit = [e for e, n in self.count.items() if before[e] < n]
+        reached = [e for e, n in self.count.items() if before[e] < int(self._quota(e)) <= n]
         for rule in self.world.rules:
             for event in self.world.events:
-                if rule.on is On.QUOTA and event in rule.names and event in hit and self.count[event] == self._quota(event):
+                if rule.on is On.QUOTA and event in rule.names and event in reached:
                     self._apply(rule)
 
     def _quota(self, event: str) -> int:
