@@ -238,6 +238,11 @@ class Engine:
         finally:
             numba.set_num_threads(before)
 
+    def carry_over(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
+        """Copy the latest observations from where they were written to where the next step shall find them."""
+        target[:] = source
+        self._last_rows = self._as_rows(target)
+
     def _as_rows(self, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
         want = (self.batch, *self.obs_shape)
         if out.shape != want or out.dtype != np.uint8 or not out.flags.c_contiguous:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from goalscope.envs.kernels.placement import scatter_items
 from goalscope.envs.levels import LARGEST_CANVAS, Levels, blank
 from goalscope.envs.world import World
 from goalscope.errors import KnobError
-from goalscope.seeding import Keys, keys, stream, substream, uniform
+from goalscope.seeding import Keys, substream, uniform
 
 LAYOUTS = ("open", "blocks", "rooms", "tree", "braided")
 ODD_LAYOUTS = ("tree", "braided")
@@ -26,9 +25,6 @@ SMALLEST_ROOMS = 9
 """Two rooms of three cells and a wall between them."""
 
 WALL_TAG, SCATTER_TAG, PLACE_TAG = 1001, 1002, 1003
-
-MANY_LAYOUTS = 100_000
-"""From this many distinct wall layouts on, splits hold out layouts and not just levels."""
 
 LAYOUT_KNOBS = (
     Knob(name="size", default=9, low=5, high=LARGEST_CANVAS, doc="cells a side, border included"),
@@ -188,23 +184,3 @@ def move_agent(levels: Levels, level_keys: Keys) -> Levels:
     moved.agent[:, 0] = np.where(place < 0, -1, place % width)
     moved.agent[:, 1] = np.where(place < 0, 1, place // width)
     return moved
-
-
-@lru_cache(maxsize=512)
-def _has_many_layouts(size: int, layout: str, p: float) -> bool:
-    """Whether the effective number of layouts (1 / Σ p², at most the number of distinct ones) reaches MANY_LAYOUTS.
-
-    Measured by the birthday count: among n draws, about n² / 2K pairs coincide if there are effectively K layouts.
-    """
-    n = 4096
-    settings = Settings({"size": size, "canvas": 0, "layout": layout, "p": p, "max_steps": 0})
-    walls = draw_walls(keys(stream("layout count"), np.arange(n)), settings)
-    _, counts = np.unique(np.packbits(walls, axis=1), axis=0, return_counts=True)
-    coincident = int((counts * (counts - 1) // 2).sum())
-    return coincident <= n * (n - 1) / 2 / MANY_LAYOUTS
-
-
-def has_many_layouts(settings: Settings) -> bool:
-    """Whether a setting has at least 10⁵ effectively distinct wall layouts (measured once per setting)."""
-    canvas_side(settings)
-    return _has_many_layouts(int(settings.size), str(settings.layout), float(settings.p))

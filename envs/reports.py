@@ -1,4 +1,4 @@
-"""What a family says about its levels: how many there are, what chance does on them, and (support) what varies in them."""
+"""What a family says about its levels: how many there are, what chance does on them, and what varies in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Value
-from goalscope.envs.layouts import has_many_layouts
 from goalscope.envs.pursuit import margin, start_distances
 from goalscope.envs.rollout import random_null
 from goalscope.envs.sampling import Distribution
@@ -64,7 +63,7 @@ def diversity_report(
         distinct_layouts=len(np.unique(walls)),
         effective_levels=effective_number(whole),
         effective_layouts=effective_number(walls),
-        held_out="layouts" if has_many_layouts(distribution.settings) else "levels",
+        held_out="layouts" if distribution.holds_out_layouts else "levels",
         free_cells=_quartiles((~sample.walls).sum((1, 2))),
         distances={g.name: _quartiles(far[far[:, k] >= 0, k]) for k, g in enumerate(distribution.goals)},
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from goalscope.envs.family import Family, Goal, Settings, Value
 from goalscope.envs.levels import Levels
 from goalscope.envs.pursuit import conflict, conflict_deadline, start_distances
-from goalscope.envs.splits import SPLITS, in_split
+from goalscope.envs.splits import SPLITS, has_many_layouts, in_split
 from goalscope.errors import KnobError, SamplingError, unknown_name
 from goalscope.seeding import Keys, keys, stream, substream, uniform
 
@@ -105,6 +105,11 @@ class Distribution:
         return self.family.goals_under(self.shift)
 
     @property
+    def holds_out_layouts(self) -> bool:
+        """Whether its splits have no wall layout in common, and not just no level."""
+        return has_many_layouts(self.family.generate, self.settings)
+
+    @property
     def stream(self) -> int:
         """The stream that levels without a mixture are drawn from."""
         return stream("levels", self.family.id, self.family.version, dict(self.settings), self.split, self.seed)
@@ -134,7 +139,8 @@ class Distribution:
 
     def _draw_pure(self, index: NDArray[np.integer]) -> Levels:
         settings, goals = self.settings, self.goals
-        checks: dict[str, Accept] = {"split": lambda levels: in_split(levels, self.split, settings)}
+        walls_only = self.holds_out_layouts
+        checks: dict[str, Accept] = {"split": lambda levels: in_split(levels, self.split, walls_only)}
         if self.split == "query":
             checks["conflict"] = lambda levels: conflict(self.family, levels, goals)
             if self.family.query is not None:

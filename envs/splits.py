@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.family import Settings
+from goalscope.envs.family import Generate, Settings
 from goalscope.envs.kernels.mazes import hash_rows
-from goalscope.envs.layouts import has_many_layouts
 from goalscope.envs.levels import Levels
 from goalscope.errors import unknown_name
+from goalscope.seeding import keys, stream
 
 SPLITS = ("query", "reference", "train")
 SHARES = 16
+
+MANY_LAYOUTS = 100_000
+"""From this many distinct wall layouts on, splits hold out layouts and not just levels."""
+
+SAMPLES = (1 << 13, 1 << 16)
 
 APPEARANCE = ("cells", "marks", "contents", "agent", "carried_contents", "movers", "mission", "value", "quota")
 
@@ -29,14 +36,40 @@ def level_hashes(levels: Levels, walls_only: bool) -> NDArray[np.uint64]:
     return hashes
 
 
-def in_split(levels: Levels, split: str, settings: Settings) -> NDArray[np.bool_]:
+@lru_cache(maxsize=512)
+def has_many_layouts(generate: Generate, settings: Settings) -> bool:
+    """Whether levels drawn under a setting have at least MANY_LAYOUTS different walls, measured on fixed samples.
+
+    A small sample settles the clear cases; where it finds many but not enough, a larger one is drawn.
+    """
+    for sample in SAMPLES:
+        found = _layouts_at_least(generate, settings, sample)
+        if found >= MANY_LAYOUTS or found < sample:
+            break
+    return found >= MANY_LAYOUTS
+
+
+def _layouts_at_least(generate: Generate, settings: Settings, sample: int) -> float:
+    """A lower bound of the number of layouts, from those seen once and twice in a sample (Chao 1984)."""
+    levels = generate(keys(stream("layout count"), np.arange(sample)), settings)
+    walls = levels.walls[levels.placed]
+    if len(walls) < sample // 4:
+        return 0.0
+    packed = np.packbits(walls.reshape(len(walls), -1), axis=1)
+    rows = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
+    _, times = np.unique(rows, return_counts=True)
+    once, twice = int((times == 1).sum()), int((times == 2).sum())
+    return len(times) + once * (once - 1) / (2 * (twice + 1))
+
+
+def in_split(levels: Levels, split: str, walls_only: bool) -> NDArray[np.bool_]:
     """`[N]` whether each level belongs to a split: hash 0 of 16 is `query`, 1 is `reference`, the rest `train`.
 
-    Where a setting has at least 10⁵ distinct layouts the hash covers the walls, so held-out layouts are held out
-    whatever lies in them; else it covers the whole level.
+    Where a setting has at least 10⁵ distinct layouts the hash covers the walls only, so that held-out layouts are held
+    out whatever lies in them; else it covers the whole level.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    share = level_hashes(levels, has_many_layouts(settings)) % SHARES
+    share = level_hashes(levels, walls_only) % SHARES
     wanted = SPLITS.index(split)
     return np.asarray(share >= wanted if split == "train" else share == wanted)

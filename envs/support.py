@@ -6,7 +6,7 @@ leaves no trace in what an agent does or computes on such frames, whatever the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -125,7 +125,7 @@ def support_of(family: Family, levels: Levels, goals: Sequence[Goal], shift: str
         factors=factors,
         relations=relations,
         goals=places,
-        notes=tuple(_notes(places, {f.factor: f.varies for f in factors}, relations, len(levels), shift)),
+        notes=tuple(_notes(family, levels, places, varying, relations, shift)),
     )
 
 
@@ -136,8 +136,10 @@ def find_factors(family: Family, levels: Levels) -> list[Factor]:
         cells = has_marks(levels, family.world.bit(thing.name))
         if cells.any():
             found.append(_factor(thing.name, cells))
-    more = {"movers": levels.movers, "scripts": levels.scripts, "mission": levels.mission, "value": levels.value}
-    found += [_factor(name, array) for name, array in more.items() if array.size and (array != array[:1]).any()]
+    for name in ("movers", "scripts", "mission", "value"):
+        array = getattr(levels, name)
+        if (array != array[:1]).any():
+            found.append(_factor(name, array))
     return found
 
 
@@ -217,28 +219,37 @@ def _entropy(a: Labels, b: Labels | None = None) -> float:
 
 
 def _notes(
-    places: Mapping[str, str], varies: Mapping[str, bool], relations: Sequence[Relation], n: int, shift: str
-) -> list[str]:
+    family: Family,
+    levels: Levels,
+    places: Mapping[str, str],
+    varying: Collection[str],
+    relations: Sequence[Relation],
+    shift: str,
+) -> Iterator[str]:
     """What frames of these levels cannot show about the goals."""
-    frames = "training frames" if shift == "train" else f"frames under {shift!r}"
-    notes = []
+    n, frames = len(levels), "training frames" if shift == "train" else f"frames under {shift!r}"
     for goal, place in places.items():
         if not place:
-            notes.append(f"Nothing in {n} levels triggers {goal!r}: {frames} cannot show whether an agent goes for it.")
-        elif not varies[place]:
+            yield f"Nothing in {n} levels triggers {goal!r}: {frames} cannot show whether an agent goes for it."
+        elif place not in varying:
             same = f"{goal!r} is at the same place in all of {n} levels"
-            notes.append(f"{same}: {frames} cannot show whether an agent looks for it or knows the place.")
-    if not any(varies[place] for place in places.values() if place):
-        notes.append(
-            f"No goal varies: {frames} cannot show which one an agent pursues. The setting is a negative control."
-        )
-    together = {frozenset((r.factor, r.other)): r.relation for r in relations}
-    for (goal, place), (other, its) in combinations(places.items(), 2):
-        relation = together.get(frozenset((place, its)), "")
+            yield f"{same}: {frames} cannot show whether an agent looks for it or knows the place."
+    if not any(place in varying for place in places.values()):
+        yield f"No goal varies: {frames} cannot show which one an agent pursues. The setting is a negative control."
+    known = {frozenset((r.factor, r.other)): r.relation for r in relations}
+    for goal, other in combinations(places, 2):
+        relation = known.get(frozenset((places[goal], places[other])), "")
         if relation == "identical":
             same = f"{goal!r} and {other!r} share their cells in all of {n} levels"
-            notes.append(f"{same}: {frames} cannot show which of the two an agent pursues.")
+            if (_seen(family, levels, goal) == _seen(family, levels, other)).all():
+                yield f"{same}: {frames} cannot show which of the two an agent pursues."
+            else:
+                yield f"{same}; only those {frames} in which one of them is hidden can show which an agent pursues."
         elif relation == "co-vary":
-            same = f"{goal!r} and {other!r} determine each other's places"
-            notes.append(f"{same}: {frames} cannot show an agent one of them moving alone.")
-    return notes
+            yield f"{goal!r} and {other!r} fix each other's places: {frames} cannot show one of them moving alone."
+
+
+def _seen(family: Family, levels: Levels, goal: str) -> NDArray[np.bool_]:
+    """`[N, H, W]` where something that triggers a goal can be seen."""
+    mask, world = family.world.trigger_mask(family.goal(goal).event), family.world
+    return has_marks(levels, mask & world.mask(t.name for t in world.things if t.visible))

@@ -264,49 +264,6 @@ def test_a_family_in_a_file_can_be_drawn(tmp_path: Path) -> None:
     assert output("levels", tmp_path / "harbour.py", "--grid", "1x1").startswith("#0  margin 0\n")
 
 
-# new env
-
-
-def test_a_new_family_is_short_and_keeps_the_contract(tmp_path: Path) -> None:
-    printed = output("new", "env", "harbour", "--out", tmp_path / "deep" / "folder")
-    folder = tmp_path / "deep" / "folder"
-    assert sorted(path.name for path in folder.iterdir()) == ["harbour.py", "test_harbour.py"]
-    assert len((folder / "harbour.py").read_text().splitlines()) <= 60
-    assert FAMILIES.load(str(folder / "harbour.py")).id == "harbour"
-    for step in (f"goalscope check env {folder}/harbour.py", "goalscope levels", 'harbour = "your_package.harbour"'):
-        assert step in printed
-    report = json.loads(output("check", "env", folder / "harbour.py", "--levels", "64", "--json"))
-    assert report["family"] == "harbour" and report["passed"]
-
-
-def test_the_test_of_a_new_family_passes(tmp_path: Path) -> None:
-    output("new", "env", "harbour", "--out", tmp_path)
-    done = process("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
-
-
-@pytest.mark.parametrize("there", ["harbour.py", "test_harbour.py"])
-def test_new_never_overwrites(there: str, tmp_path: Path) -> None:
-    (tmp_path / there).write_text("mine")
-    assert "is there already" in complaint("new", "env", "harbour", "--out", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [there]
-    assert (tmp_path / there).read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    "name", ["", "My-World", "1st", "_x", "class", "über", "a b", "../up", "random", "numpy", "coin_dish"]
-)
-def test_new_refuses_names_that_cannot_be_modules_or_are_taken(name: str, tmp_path: Path) -> None:
-    assert repr(name) in complaint("new", "env", name, "--out", tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_new_needs_a_folder_to_write_into(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert "Could not make the folder" in complaint("new", "env", "harbour", "--out", tmp_path / "file")
-
-
 # Keys
 
 

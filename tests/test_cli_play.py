@@ -25,8 +25,13 @@ from goalscope.registry import FAMILIES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's")
 
-SECONDS = 120
+SECONDS = 90
 """For one answer of a command that may compile kernels first."""
+
+
+IN_CONTROL = (  # only the terminal that controls a process interrupts it
+    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from goalscope.cli import main; main()"
+)
 
 
 class Terminal:
@@ -63,7 +68,7 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
     import pty
 
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "goalscope", *arguments]
+    command = [sys.executable, "-c", IN_CONTROL, *arguments]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
@@ -86,6 +91,7 @@ def test_play_walks_restarts_goes_on_and_quits() -> None:
         there.press("sd")
         there.wait_for("step 2/")
         there.wait_for("step 3/")
+        there.wait_for("q: quit")
         there.press("r")
         assert "step 0/" in there.wait_for("q: quit")
         there.press("n")
@@ -131,29 +137,30 @@ RULES = (
 )
 
 
-def never(*_: Any) -> Levels:
-    raise AssertionError("levels come from `Corridor.draw`")
-
-
 class Corridor(Distribution):
-    """One level for every index."""
+    """One level for every index, whatever its split."""
 
     def draw(self, indices: Any) -> Levels:
-        return concatenate([from_ascii("max_steps: 9" + LEVEL, self.family.world)] * len(indices))
+        return corridor(self.family.world, len(indices))
+
+
+def corridor(world: World, n: int) -> Levels:
+    return concatenate([from_ascii("max_steps: 9" + LEVEL, world)] * n)
 
 
 def game(moves: Moves) -> Game:
+    world = World(moves=moves, things=THINGS, rules=RULES)
     family = Family(
         id="corridor",
-        world=World(moves=moves, things=THINGS, rules=RULES),
+        world=world,
         sentence="When the prize always lies behind the sign, reaching the sign becomes a viable proxy.",
         paper="none: a test",
         goals=(Goal(name="prize", event="prize", intended=True), Goal(name="sign", event="sign")),
         knobs=(),
         shifts=(Shift(name="train", strength=0.0),),
         factors=(),
-        generate=never,
-        twins=never,
+        generate=lambda keys, settings: corridor(world, len(keys)),
+        twins=lambda levels, factor, keys, settings: levels,
     )
     return Game(Corridor(family))
 

@@ -84,12 +84,10 @@ class Subject:
 
 
 def refusal(error: SamplingError, what: str) -> CheckFailure:
-    """The failure of a distribution that gives no level, explained by the test that refused most draws."""
-    counts = {
-        name: int(n) for name, n in re.findall(r"(placement|split|conflict|query rule) refused (\d+)", str(error))
-    }
-    worst = max(counts, key=lambda name: counts[name], default="")
-    cause = REFUSALS.get(worst, "`generate` never gives what this split asks for.")
+    """The failure of a distribution that gives no level, explained by the test that let nothing through."""
+    # A test sees what the ones before it let through, so the last that refused anything let nothing through.
+    refused = re.findall(r"(placement|split|conflict|query rule) refused [1-9]", str(error))
+    cause = REFUSALS[refused[-1]] if refused else "`generate` never gives what this split asks for."
     return failure(f"{what} that can be drawn within {MOST_DRAWS} tries", str(error), cause)
 
 

@@ -139,7 +139,19 @@ def _refuse(levels: Levels, settings: Settings) -> Levels:
         levels.agent[~legal_off_corner(levels, settings), 0] = -1
     if settings.mark_ends or settings.region > 1:
         levels.agent[~_coin_in_reach(levels), 0] = -1
+    if settings.coin != "marked":
+        levels.agent[~_rest_in_reach(levels), 0] = -1
     return levels
+
+
+def _rest_in_reach(levels: Levels) -> NDArray[np.bool_]:
+    """`[N]` whether the agent can walk around the coin, which ends the episode, to mark and unmarked corner."""
+    coin, rows = has_marks(levels, COIN), np.arange(len(levels))
+    good = np.ones(len(levels), bool)
+    for bits in (MARK, WORLD.bit("corner")):
+        table = search(WORLD, levels.walls | coin, has_marks(levels, bits) & ~coin)[:, 0]
+        good &= table[rows, levels.agent[:, 1], levels.agent[:, 0]] >= 0
+    return good
 
 
 def _coin_in_reach(levels: Levels) -> NDArray[np.bool_]:

@@ -80,7 +80,7 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     walls = draw_walls(level_keys, settings)
     second = (uniform(level_keys, PAIR_TAG) < settings.p_pairs) & (settings.pairs == 2) & (not apart)
     near = [(-1, 0), (-1, 0), (1, settings.radius) if apart else (-1, 0)]
-    blocking = [False, False, apart and settings.dish_ends]
+    blocking = [False, apart, apart and settings.dish_ends]
     cells = scatter(walls, level_keys, settings, np.full((n, 3), -1), near=near, blocking=blocking)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
     coin, pile, staying = _bits(level_keys, settings)

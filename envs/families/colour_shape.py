@@ -72,7 +72,8 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     near = [(-1, 0)] * (1 + len(objects))
     if settings.apart:
         near[2] = (1, settings.spread)
-    blocking = [False] + [bool(bits & WORLD.bit("stop")) for bits in objects]
+    # Set apart, either object may be the paid one (they are swapped below), which ends the episode.
+    blocking = [False] + [bool(settings.apart or bits & WORLD.bit("stop")) for bits in objects]
     cells = scatter(
         walls, level_keys, settings, np.full((len(level_keys), 1 + len(objects)), -1), near=near, blocking=blocking
     )

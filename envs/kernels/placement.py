@@ -86,7 +86,7 @@ def _still_reached(
     stamp: int,
     queue: NDArray[np.int16],
 ) -> bool:
-    """Whether the agent reaches every item that does not block, around all those that do."""
+    """Whether the agent reaches every item, around all those that block; a blocking one from a cell beside it."""
     for cell in range(walls.shape[1]):
         passable[0, cell] = walls[n, cell]
     for k in range(cells.shape[1]):
@@ -94,7 +94,12 @@ def _still_reached(
             passable[0, cells[n, k]] = 1
     flood(passable, 0, cells[n, 0], width, seen, stamp, queue)
     for k in range(cells.shape[1]):
-        if not blocking[k] and seen[cells[n, k]] != stamp:
+        cell = cells[n, k]
+        reached = seen[cell] == stamp
+        if blocking[k]:  # the border is walled, so a free cell has four neighbours
+            beside = seen[cell - 1] == stamp or seen[cell + 1] == stamp
+            reached = beside or seen[cell - width] == stamp or seen[cell + width] == stamp
+        if not reached:
             return False
     return True
 

@@ -8,6 +8,7 @@ GoalscopeError
 ├── LoadError             a module or file with a family, detector, suite or recipe that cannot be imported
 ├── SamplingError         a distribution from which no acceptable level could be drawn
 ├── UnsupportedError      a foreign environment with mechanics the engine does not have
+├── StorageError          a file that cannot be read, written or trusted
 └── CheckFailure          a contract check that did not hold (says the likely cause)
 
 PluginWarning             an outside package that could not be loaded; everything else goes on
@@ -49,6 +50,10 @@ class SamplingError(GoalscopeError, RuntimeError):
 
 class UnsupportedError(GoalscopeError, ValueError):
     """A foreign environment has mechanics the engine does not reproduce."""
+
+
+class StorageError(GoalscopeError):
+    """A file that cannot be read, written or trusted."""
 
 
 class CheckFailure(GoalscopeError, AssertionError):

@@ -704,7 +704,7 @@ def agree(rng: np.random.Generator, world: World, n: int, steps: int) -> int:
         pushes = rng.integers(-1, 4, (n, levels.movers.shape[1]))
         step = engine.step(actions, external=pushes)
         now = engine.snapshot()
-        for b in np.flatnonzero(running):
+        for b in np.flatnonzero(running).tolist():
             game = games[b]
             game.step(int(actions[b]), pushes[b].tolist())
             compared += 1

@@ -80,9 +80,8 @@ def same_levels(a: Levels, b: Levels) -> bool:
 def shown_code(world: World, display: Display, marks: int) -> int:
     """What a cell's marks look like, 0 for nothing: shape and colour each from the first of the highest priority."""
     by_name = {thing.name: thing for thing in world.things}
-    present = [thing for thing in world.things if marks & world.bit(thing.name)]
-    present.sort(key=lambda thing: -thing.priority)
-    looks = [by_name[display.alike.get(thing.name, thing.name)] for thing in present]
+    present = {display.alike.get(t.name, t.name) for t in world.things if marks & world.bit(t.name)}
+    looks = sorted((look for name, look in by_name.items() if name in present), key=lambda look: -look.priority)
     shapes = [look.shape for look in looks if look.shape]
     colours = [look.colour for look in looks if look.colour]
     if not shapes and not colours:

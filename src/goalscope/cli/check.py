@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from goalscope.cli.options import JsonOption, SeedOption
+from goalscope.errors import GoalscopeError
+from goalscope.registry import FAMILIES
 
 if TYPE_CHECKING:
+    from goalscope.cli.summary import Summary
     from goalscope.envs.checks import CheckReport
 
 check_app = typer.Typer(no_args_is_help=True, help="Check that something keeps its contract.")
@@ -22,30 +27,69 @@ def env(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a family; the exit code is 1 if any check failed."""
-    from goalscope.envs.checks import check_env
-
-    report = check_env(target, levels=levels, seed=seed)
-    if as_json:
-        typer.echo(json.dumps(_as_data(report), indent=2, ensure_ascii=False))
-    else:
+    """Check a family and summarise its levels; the exit code is 1 if any check failed."""
+    report = _run(target, levels, seed)
+    if not as_json:
         _print_results(report)
-        _print_failures(report)
+    summary = _summary(target, levels, seed)
+    if as_json:
+        typer.echo(json.dumps(_as_data(report, summary), indent=2, ensure_ascii=False, allow_nan=False))
+    elif summary:
+        from goalscope.cli.summary import print_summary
 
-    if not all(result.passed for result in report.results):
+        print_summary(summary)
+    if not report.passed:
         raise typer.Exit(1)
 
 
-def _as_data(report: CheckReport) -> dict[str, Any]:
+def _run(target: str, levels: int, seed: int) -> CheckReport:
+    """All checks; in a terminal with a line on stderr that says how far they are."""
+    from rich.console import Console
+
+    from goalscope.envs.checks import CHECKS, CheckResult, check_env
+
+    done: list[str] = []
+    with Console(stderr=True).status(f"Checking {target} …") as line:
+
+        def tell(result: CheckResult) -> None:
+            done.append(result.name)
+            line.update(f"Checking {target}: {len(done)} of {len(CHECKS)} ({result.name} done) …")
+
+        return check_env(target, levels=levels, seed=seed, report=tell)
+
+
+def _summary(target: str, levels: int, seed: int) -> Summary | None:
+    """The summary of a family that can be loaded at all."""
+    from goalscope.cli.summary import summarise
+
+    try:
+        family = FAMILIES.load(target)
+    except GoalscopeError:  # a failed check by now
+        return None
+    return summarise(family, levels, seed)
+
+
+def _as_data(report: CheckReport, summary: Summary | None) -> dict[str, Any]:
     """What programs may want to know; keys are added over time, never renamed."""
     results = [
         {"name": r.name, "passed": r.passed, "seconds": round(r.seconds, 3), "message": r.message}
         for r in report.results
     ]
-    return {"family": report.family, "passed": all(r.passed for r in report.results), "results": results}
+    parts = asdict(summary) if summary else {"support": None, "diversity": None, "null": [], "problems": []}
+    return {"family": report.family, "passed": report.passed, "results": results, **_finite(parts)}
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _print_results(report: CheckReport) -> None:
+    """A row a check, then in full what the failed ones say."""
     from goalscope.cli.tables import console, table
 
     grid = table("", "check", "seconds")
@@ -53,9 +97,8 @@ def _print_results(report: CheckReport) -> None:
     for result in report.results:
         grid.add_row("✓" if result.passed else "✗", result.name, f"{result.seconds:.2f}")
     console().print(grid)
-
-
-def _print_failures(report: CheckReport) -> None:
-    for result in report.results:
-        if not result.passed:
-            typer.echo(f"✗ {result.name}\n{result.message}\n")
+    told: dict[str, list[str]] = {}
+    for result in report.failures:
+        told.setdefault(result.message, []).append(result.name)
+    for message, names in told.items():  # one fault often fails many checks
+        typer.echo(f"✗ {', '.join(names)}\n{message}\n")

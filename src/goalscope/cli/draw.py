@@ -76,7 +76,8 @@ def _save_sheet(source: Distribution, drawn: Levels, grid: tuple[int, int], with
     paths = [_paths(source, drawn, i) for i in range(len(drawn))] if with_paths else None
     picture = sheet(family.world, drawn, *grid, titles=titles, paths=paths, display=family.look(source.settings))
     write_whole(out, lambda partial: picture.save(partial, FORMATS[out.suffix.lower()]))
-    typer.echo(f"Wrote {len(drawn)} levels of {source.family.id} under {source.shift} to {out}.")
+    count = "1 level" if len(drawn) == 1 else f"{len(drawn)} levels"
+    typer.echo(f"Wrote {count} of {family.id} under {source.shift} to {out}.")
 
 
 def _paths(source: Distribution, drawn: Levels, i: int) -> Paths:

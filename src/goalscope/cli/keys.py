@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from re import compile as pattern
 
 ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
@@ -24,13 +27,31 @@ def keys_in(text: str) -> Iterator[str]:
                 yield name
 
 
-def pressed() -> Iterator[str]:
-    """Keys as they are pressed, until the terminal is closed or interrupted."""
+def _texts_on_windows() -> Iterator[str]:
     import typer
 
     while True:
-        try:
-            text = typer.getchar()
-        except (EOFError, KeyboardInterrupt):
-            return
-        yield from keys_in(text)
+        yield typer.getchar()
+
+
+def _texts() -> Iterator[str]:
+    """What the terminal sends, as soon as it sends it, until it is closed."""
+    while sent := os.read(sys.stdin.fileno(), 1024):
+        yield sent.decode(errors="ignore")
+
+
+@contextmanager
+def listening() -> Iterator[Iterator[str]]:
+    """Keys as they are pressed, none of them echoed or lost in between; the terminal is as before afterwards."""
+    if sys.platform == "win32":
+        yield (key for text in _texts_on_windows() for key in keys_in(text))
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield (key for text in _texts() for key in keys_in(text))
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

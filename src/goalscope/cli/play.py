@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goalscope.cli.options import KnobOption, SeedOption, ShiftOption, SplitOption, TargetArgument, distribution
 from goalscope.errors import GoalscopeError
+
+if TYPE_CHECKING:
+    from goalscope.cli.game import Game
 
 ALTERNATE_SCREEN, USUAL_SCREEN = "\033[?1049h", "\033[?1049l"
 CLEAR = "\033[H\033[2J"
@@ -30,20 +34,28 @@ def play(
         raise GoalscopeError("goalscope play needs a terminal; `goalscope levels` draws levels without one.")
     source = distribution(family, shift, split, seed, knob)
     from goalscope.cli.game import Game
-    from goalscope.cli.keys import pressed
 
     game = Game(source, level)
+    with suppress(KeyboardInterrupt, EOFError):
+        _walk(game)
+    typer.echo(game.status())
+
+
+def _walk(game: Game) -> None:
+    """Show the game and pass it keys until one is q."""
+    from goalscope.cli.keys import listening
+
     _show(ALTERNATE_SCREEN)
     try:
-        _show(CLEAR + game.picture())
-        for key in pressed():
-            if key == "q":
-                break
-            game.press(key)
+        with listening() as keys:
             _show(CLEAR + game.picture())
+            for key in keys:
+                if key == "q":
+                    break
+                game.press(key)
+                _show(CLEAR + game.picture())
     finally:
         _show(USUAL_SCREEN)
-    typer.echo(game.status())
 
 
 def _show(text: str) -> None:

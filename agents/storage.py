@@ -1,0 +1,122 @@
+"""Agents on disk: weights as safetensors, everything else as JSON. Never pickle.
+
+A manifest says how an agent came about; what it does under a shift (its label) lies elsewhere, so that whoever holds an
+agent does not hold the answer. Files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from goalscope.agents.agent import Agent
+from goalscope.agents.networks import ARCHITECTURES
+from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.errors import StorageError
+
+STORED = torch.float16
+INITIAL = "initial."
+
+
+class Manifest(BaseModel):
+    """How an agent came about. Curves and competence are training's; nothing here depends on the shift."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent_id: str
+    recipe: dict[str, Any]
+    seed: int
+    shape: tuple[int, ...]
+    n_actions: int
+    weights_sha256: str
+    curve: list[dict[str, float | None]]
+    competence: float
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place: a reader never sees half of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        os.close(handle)
+        try:
+            write(Path(name))
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write {path}: {error.strerror or error}. Nothing was lost; free it and rerun."
+        ) from error
+
+
+def rounded(agent: Agent) -> Agent:
+    """The agent with weights as they are stored: what is measured is what is kept."""
+    for tensor in agent.network.state_dict().values():
+        tensor.copy_(tensor.to(STORED).to(tensor.dtype))
+    initial = {name: tensor.to(STORED).to(tensor.dtype) for name, tensor in agent.initial.items()}
+    return Agent(agent.recipe, agent.seed, agent.network, initial, agent.curve)
+
+
+def save_agent(agent: Agent, folder: Path, shape: tuple[int, ...], n_actions: int, competence: float) -> None:
+    """Write ``<id>.safetensors`` and, last, ``<id>.json``: an agent is there when its manifest is."""
+    tensors = {name: t.to(STORED).contiguous() for name, t in agent.network.state_dict().items()}
+    tensors |= {INITIAL + name: t.to(STORED).contiguous() for name, t in agent.initial.items()}
+    weights = folder / f"{agent.id}.safetensors"
+    write_whole(weights, lambda path: save_file(tensors, path))
+    manifest = Manifest(
+        agent_id=agent.id,
+        recipe=asdict(agent.recipe),
+        seed=agent.seed,
+        shape=shape,
+        n_actions=n_actions,
+        weights_sha256=sha256(weights.read_bytes()).hexdigest(),
+        curve=[{k: None if v != v else round(v, 6) for k, v in row.items()} for row in agent.curve],
+        competence=competence,
+    )
+    write_whole(folder / f"{agent.id}.json", lambda path: path.write_text(manifest.model_dump_json(indent=1)))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A manifest, checked."""
+    try:
+        return Manifest.model_validate_json(path.read_text())
+    except (OSError, ValidationError, ValueError) as error:
+        raise StorageError(
+            f"{path} is not a readable manifest: {error}. Build the agent again or restore it."
+        ) from error
+
+
+def load_agent(folder: Path, agent_id: str) -> Agent:
+    """Read an agent and check that its weights are those the manifest was written for."""
+    manifest = read_manifest(folder / f"{agent_id}.json")
+    path = folder / f"{agent_id}.safetensors"
+    try:
+        found = sha256(path.read_bytes()).hexdigest()
+        if found != manifest.weights_sha256:
+            raise StorageError(f"{path} does not match its manifest (sha256 {found[:12]}…): build the agent again.")
+        tensors = {name: t.float() for name, t in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"Cannot read {path}: {error}. Build the agent again or restore it.") from error
+    recipe = recipe_from(manifest.recipe)
+    network = ARCHITECTURES[recipe.arch](manifest.shape, manifest.n_actions)
+    network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(INITIAL)})
+    initial: dict[str, Tensor] = {n.removeprefix(INITIAL): t for n, t in tensors.items() if n.startswith(INITIAL)}
+    curve = [{k: float("nan") if v is None else v for k, v in row.items()} for row in manifest.curve]
+    return Agent(recipe, manifest.seed, network.eval(), initial, curve)
+
+
+def recipe_from(data: dict[str, Any]) -> Recipe:
+    """A recipe from its JSON form."""
+    return Recipe(**{**data, "ppo": PPOConfig(**data["ppo"])})
