@@ -44,5 +44,5 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 bench: $(PEERS)
-	$(BIN)/python tests/benchmarks/peers.py --out docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks.peers --out docs/benchmarks.md
 	$(BIN)/pytest -m "" --benchmark-enable --benchmark-only tests/benchmarks

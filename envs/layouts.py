@@ -11,7 +11,7 @@ from goalscope.envs.codes import EMPTY_CODE, WALL_CODE
 from goalscope.envs.family import Knob, Settings, Value
 from goalscope.envs.kernels.mazes import draw_mazes
 from goalscope.envs.kernels.placement import scatter_items
-from goalscope.envs.levels import LARGEST_CANVAS, Levels, blank
+from goalscope.envs.levels import LARGEST_CANVAS, Levels, blank, flat
 from goalscope.envs.world import World
 from goalscope.errors import KnobError
 from goalscope.seeding import Keys, substream, uniform
@@ -132,16 +132,15 @@ def lay_out(
 def mark(levels: Levels, cells: NDArray[np.integer], bits: int | NDArray[np.integer]) -> None:
     """Add mark bits, in place, at one cell a level (`[N]`, negative: none)."""
     rows = np.flatnonzero(cells >= 0)
-    flat = levels.marks.reshape(len(levels), -1)
-    flat[rows, cells[rows]] |= np.broadcast_to(np.asarray(bits, np.uint16), cells.shape)[rows]
+    flat(levels.marks)[rows, cells[rows]] |= np.broadcast_to(np.asarray(bits, np.uint16), cells.shape)[rows]
 
 
 def random_cells(level_keys: Keys, allowed: NDArray[np.bool_]) -> NDArray[np.int16]:
     """`[N]` a uniform cell (y · W + x) among those allowed in each level (`[N, H, W]`), −1 where there is none."""
-    flat = allowed.reshape(len(allowed), -1)
-    counts = flat.sum(1)
+    places = flat(allowed)
+    counts = places.sum(1)
     rank = (uniform(level_keys, PLACE_TAG) * counts).astype(np.int64) + 1
-    chosen = np.argmax(flat.cumsum(1) == rank[:, None], axis=1)
+    chosen = np.argmax(places.cumsum(1) == rank[:, None], axis=1)
     return np.where(counts > 0, chosen, -1).astype(np.int16)
 
 
@@ -168,13 +167,20 @@ def move_marks(
     """
     moved = levels.take(slice(None))
     place = random_cells(level_keys, free_cells(levels) if allowed is None else allowed)
-    flat, rows = moved.marks.reshape(len(levels), -1), np.arange(len(levels))
-    source = np.argmax(flat & np.uint16(holding) != 0, axis=1)
-    taken = flat[rows, source] & np.uint16(holding if bits is None else bits)
-    flat[rows, source] &= ~taken
+    marks, rows = flat(moved.marks), np.arange(len(levels))
+    source = np.argmax(marks & np.uint16(holding) != 0, axis=1)
+    taken = marks[rows, source] & np.uint16(holding if bits is None else bits)
+    marks[rows, source] &= ~taken
     mark(moved, place, taken)
     moved.agent[(place < 0) | (taken == 0), 0] = -1
     return moved
+
+
+def manhattan(levels: Levels, one: int, other: int) -> NDArray[np.int64]:
+    """`[N]` Manhattan distance between the first cells, in reading order, with any mark of `one` and of `other`."""
+    width, marks = levels.canvas[1], flat(levels.marks)
+    cells = [np.argmax(marks & np.uint16(bits) != 0, axis=1) for bits in (one, other)]
+    return np.asarray(abs(cells[0] // width - cells[1] // width) + abs(cells[0] % width - cells[1] % width))
 
 
 def move_agent(levels: Levels, level_keys: Keys) -> Levels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ from goalscope.envs.codes import (
 from goalscope.errors import LevelError
 
 LARGEST_CANVAS = 25
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def flat(grids: NDArray[Scalar]) -> NDArray[Scalar]:
+    """`[N, H, W]` as a view `[N, H · W]`, for any N (NumPy's −1 cannot tell the width of nothing)."""
+    return grids.reshape(len(grids), grids.shape[1] * grids.shape[2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +196,7 @@ def _unknown_code(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 def _validate_cells(levels: Levels) -> None:
     def any_cell(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return np.asarray(bad.reshape(len(levels), -1).any(1))
+        return np.asarray(flat(bad).any(1))
 
     _fail(levels, any_cell(_unknown_code(levels.cells)), "a cell holds a code that is none of MiniGrid's objects.")
     filled = levels.contents != 0

@@ -12,7 +12,7 @@ from goalscope.envs.display import code_properties
 from goalscope.envs.family import Family, Goal, Settings
 from goalscope.envs.kernels.columns import WALKABLE
 from goalscope.envs.kernels.paths import cell_distances, heading_distances
-from goalscope.envs.levels import Levels
+from goalscope.envs.levels import Levels, flat
 from goalscope.envs.world import Moves, World
 from goalscope.errors import DeclarationError
 
@@ -42,15 +42,14 @@ def search(world: World, blocked: Mask, target: Mask) -> Distances:
     """Steps to the nearest target: `[N, D, H, W]`, D = 1 for cardinal moves and 4 headings where the agent turns."""
     n, height, width = blocked.shape
     headings = 1 if world.moves is Moves.CARDINAL else 4
-    walls = np.ascontiguousarray(blocked.reshape(n, -1)).view(np.uint8)
-    goals = np.ascontiguousarray(target.reshape(n, -1)).view(np.uint8)
+    walls = np.ascontiguousarray(flat(blocked)).view(np.uint8)
+    goals = np.ascontiguousarray(flat(target)).view(np.uint8)
+    table = np.empty((n, headings, height * width), np.int16)
     if headings == 1:
-        flat = np.empty((n, height * width), np.int16)
-        cell_distances(walls, goals, width, flat)
+        cell_distances(walls, goals, width, table[:, 0])
     else:
-        flat = np.empty((n, 4, height * width), np.int16)
-        heading_distances(walls, goals, width, flat)
-    return flat.reshape(n, headings, height, width)
+        heading_distances(walls, goals, width, table)
+    return table.reshape(n, headings, height, width)
 
 
 def targets(family: Family, goal: Goal, levels: Levels) -> Mask:
@@ -103,7 +102,7 @@ def _meets(family: Family, levels: Levels, goal: Goal, other: Goal, avoidable: b
         blocked = blocked_cells(levels) | (has_marks(levels, family.world.ending_mask()) & ~target) | trigger
         around = at_start(levels, search(family.world, blocked, target & ~trigger))
         return np.asarray(around != start)
-    return np.asarray((on_shortest_path(family, levels, plain) & trigger).reshape(len(levels), -1).any(1))
+    return np.asarray((on_shortest_path(family, levels, plain) & trigger).any((1, 2)))
 
 
 def on_shortest_path(family: Family, levels: Levels, table: Distances) -> Mask:

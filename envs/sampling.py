@@ -15,8 +15,11 @@ from goalscope.envs.splits import SPLITS, has_many_layouts, in_split
 from goalscope.errors import KnobError, SamplingError, unknown_name
 from goalscope.seeding import Keys, keys, stream, substream, uniform
 
-MOST_DRAWS = 4000
+MOST_DRAWS = 20_000
 """Draws for one level before giving up."""
+
+AT_A_TIME = 256
+"""Levels that are drawn together even when fewer are still needed."""
 
 MIXTURE_TAG, TWIN_TAG = 1 << 20, 1 << 21
 
@@ -31,20 +34,21 @@ def redraw(propose: Propose, checks: Mapping[str, Accept], level_keys: Keys, wha
     The draws of one level are independent of the others', so any subset of keys gives the same levels. Raises a
     :class:`SamplingError` that says which check refused how often.
     """
-    levels: Levels | None = None
-    todo = np.arange(len(level_keys))
+    levels = propose(np.arange(len(level_keys)), substream(level_keys, 0))
     refused = dict.fromkeys(["placement", *checks], 0)
-    for draw in range(MOST_DRAWS):
-        if levels is not None and not len(todo):
-            break
-        fresh = propose(todo, substream(level_keys[todo], draw))
-        good = _accepted(fresh, checks, refused)
-        if levels is None:
-            levels = fresh
-        else:
-            levels.put(todo[good], fresh.take(good))
-        todo = todo[~good]
-    if levels is None or len(todo):
+    todo = np.flatnonzero(~_accepted(levels, checks, refused))
+    draw = 1
+    while len(todo) and draw < MOST_DRAWS:
+        # The fewer levels are left, the more draws of each are tried at a time; the first good one counts.
+        tries = min(max(1, AT_A_TIME // len(todo)), MOST_DRAWS - draw)
+        sub_keys = np.concatenate([substream(level_keys[todo], draw + t) for t in range(tries)])
+        fresh = propose(np.tile(todo, tries), sub_keys)
+        good = _accepted(fresh, checks, refused).reshape(tries, len(todo))
+        found = np.flatnonzero(good.any(0))
+        levels.put(todo[found], fresh.take(good.argmax(0)[found] * len(todo) + found))
+        todo = np.delete(todo, found)
+        draw += tries
+    if len(todo):
         counts = ", ".join(f"{name} refused {n}" for name, n in refused.items())
         raise SamplingError(f"No {what} in {MOST_DRAWS} draws for {len(todo)} of {len(level_keys)} levels: {counts}.")
     levels.key[:] = level_keys
@@ -156,18 +160,23 @@ class Distribution:
 def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, strict: bool = False) -> Levels:
     """For each level of a distribution its twin: the same level with exactly one factor changed, legal again.
 
-    Legal means that every goal can still be reached and the family's own query rule, if any, holds; a `strict` twin is
-    a conflict level too, which not every level has. A twin is drawn under its level's own key, so it never depends on
-    the levels beside it, and keeps that key and the deadline.
+    Legal means that every goal can be reached if every goal could, and that the family's own query rule, if any, holds;
+    a `strict` twin is a conflict level too, which not every level has. A twin is drawn under its level's own key, so it
+    never depends on the levels beside it, and keeps that key and the deadline.
     """
     family, settings, goals = distribution.family, distribution.settings, distribution.goals
     if factor not in family.factors:
         raise unknown_name(f"factor of {family.id}", factor, family.factors)
 
-    def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
-        return family.twins(levels.take(rows), factor, sub_keys, settings)
+    reachable = np.asarray((start_distances(family, levels, goals) >= 0).all(1))
 
-    checks: dict[str, Accept] = {"reach": lambda twins: np.asarray((start_distances(family, twins, goals) >= 0).all(1))}
+    def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
+        twins = family.twins(levels.take(rows), factor, sub_keys, settings)
+        lost = (start_distances(family, twins, goals) < 0).any(1) & reachable[rows]
+        twins.agent[lost, 0] = -1
+        return twins
+
+    checks: dict[str, Accept] = {}
     if strict:
         checks["conflict"] = lambda twins: conflict(family, twins, goals)
     if distribution.split == "query" and family.query is not None:

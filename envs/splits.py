@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from goalscope.envs.family import Generate, Settings
 from goalscope.envs.kernels.mazes import hash_rows
-from goalscope.envs.levels import Levels
+from goalscope.envs.levels import Levels, flat
 from goalscope.errors import unknown_name
 from goalscope.seeding import keys, stream
 
@@ -21,14 +21,25 @@ MANY_LAYOUTS = 100_000
 
 SAMPLES = (1 << 13, 1 << 16)
 
-APPEARANCE = ("cells", "marks", "contents", "agent", "carried_contents", "movers", "mission", "value", "quota")
+APPEARANCE = (
+    "cells",
+    "marks",
+    "contents",
+    "agent",
+    "carried_contents",
+    "movers",
+    "scripts",
+    "mission",
+    "value",
+    "quota",
+)
 
 
 def level_hashes(levels: Levels, walls_only: bool) -> NDArray[np.uint64]:
     """`[N]` hashes over the walls, or over everything a level holds but its key and deadline."""
     hashes = np.zeros(len(levels), np.uint64)
     if walls_only:
-        hash_rows(np.packbits(levels.walls.reshape(len(levels), -1), axis=1), hashes)
+        hash_rows(np.packbits(flat(levels.walls), axis=1), hashes)
         return hashes
     for name in APPEARANCE:
         array = np.ascontiguousarray(getattr(levels, name))
@@ -52,10 +63,7 @@ def has_many_layouts(generate: Generate, settings: Settings) -> bool:
 def _layouts_at_least(generate: Generate, settings: Settings, sample: int) -> float:
     """A lower bound of the number of layouts, from those seen once and twice in a sample (Chao 1984)."""
     levels = generate(keys(stream("layout count"), np.arange(sample)), settings)
-    walls = levels.walls[levels.placed]
-    if len(walls) < sample // 4:
-        return 0.0
-    packed = np.packbits(walls.reshape(len(walls), -1), axis=1)
+    packed = np.packbits(flat(levels.walls), axis=1)  # unplaced levels too: their walls were drawn
     rows = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
     _, times = np.unique(rows, return_counts=True)
     once, twice = int((times == 1).sum()), int((times == 2).sum())

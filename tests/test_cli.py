@@ -25,7 +25,7 @@ from goalscope.envs.sampling import Distribution
 from goalscope.errors import GoalscopeError, UnknownNameError
 from goalscope.registry import DETECTORS, FAMILIES, RECIPES, SUITES, Registry
 
-HEAVY = ("goalscope.envs", "gymnasium", "matplotlib", "minigrid", "numba", "numpy", "rich", "scipy", "torch")
+HEAVY = ("goalscope.envs", "matplotlib", "minigrid", "numba", "rich", "scipy", "torch")
 BROKEN = """
 [goalscope.envs]
 leaky = leaky_package

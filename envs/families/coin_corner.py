@@ -18,6 +18,7 @@ from goalscope.envs.layouts import (
     canvas_side,
     corners,
     draw_walls,
+    free_cells,
     lay_out,
     layout_knobs,
     mark,
@@ -26,7 +27,7 @@ from goalscope.envs.layouts import (
     random_cells,
     scatter,
 )
-from goalscope.envs.levels import Levels
+from goalscope.envs.levels import Levels, flat
 from goalscope.envs.pursuit import has_marks, search
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.errors import KnobError
@@ -86,38 +87,44 @@ def region_cells(settings: Settings) -> NDArray[np.int16]:
 
 
 def generate(level_keys: Keys, settings: Settings) -> Levels:
-    """Draw the marked corner, the coin's place for the setting's kind, and the agent anywhere else."""
+    """Draw walls, the marked corner and the agent, then the coin where the setting's kind wants it."""
     n = len(level_keys)
     regions = region_cells(settings)
     walls = draw_walls(level_keys, settings, keep=corners(settings))
     marked = integers(level_keys, CORNER_TAG, settings.corners)
-    coin = _coin_cells(level_keys, settings, regions, marked)
-    # All four corners are laid too, so that each can be reached from everywhere and a twin can move there.
-    every = np.broadcast_to(corners(settings), (n, 4))
-    fixed = np.concatenate([np.full((n, 1), -1), coin[:, None], every], axis=1)
-    cells = scatter(walls, level_keys, settings, fixed)
-    levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
+    # All four corners are laid with the agent, so that each can be reached and a twin can move there.
+    fixed = np.concatenate([np.full((n, 1), -1), np.broadcast_to(corners(settings), (n, 4))], axis=1)
+    agent = scatter(walls, level_keys, settings, fixed)[:, 0]
+    levels = lay_out(WORLD, walls, agent, level_keys, settings)
     coin_bit, mark_bit = _bits(level_keys, settings)
     for j in range(regions.shape[1]):
-        free = ~levels.walls.reshape(n, -1)[np.arange(n), regions[marked, j]]
-        mark(levels, np.where(free, regions[marked, j], -1), mark_bit)
-    absent = uniform(level_keys, ABSENT_TAG) < settings.coin_absent
-    mark(levels, np.where(absent | (cells[:, 0] < 0), -1, cells[:, 1]), coin_bit)
+        cell = regions[marked, j]
+        mark(levels, np.where(walls[np.arange(n), cell], -1, cell), mark_bit)
     for c, corner in enumerate(corners(settings)):
         mark(levels, np.where(marked == c, -1, corner), WORLD.bit("corner"))
+    coin = _coin_cells(levels, level_keys, settings, marked)
+    levels.agent[coin < 0, 0] = -1
+    absent = uniform(level_keys, ABSENT_TAG) < settings.coin_absent
+    mark(levels, np.where(absent, -1, coin), coin_bit)
     return _refuse(levels, settings)
 
 
-def _coin_cells(
-    level_keys: Keys, settings: Settings, regions: NDArray[np.int16], marked: NDArray[np.int64]
-) -> NDArray[np.int16]:
-    """`[N]` where the coin must lie: in the marked region, in another corner, or anywhere (−1)."""
-    if settings.coin == "marked":
-        inside = integers(level_keys, PLACE_TAG, regions.shape[1])
-        return np.asarray(regions[marked, inside])
+def _coin_cells(levels: Levels, level_keys: Keys, settings: Settings, marked: NDArray[np.int64]) -> NDArray[np.int16]:
+    """`[N]` a cell for the coin of levels that have all else: in the marked region, in another corner, off corners."""
+    if settings.coin == "off_corner":
+        return random_cells(level_keys, off_corner_places(levels, settings))
     if settings.coin == "other_corner":
-        return np.asarray(regions[(marked + 1 + integers(level_keys, OTHER_TAG, 3)) % 4, 0])
-    return np.full(len(level_keys), -1, np.int16)
+        return np.asarray(corners(settings)[(marked + 1 + integers(level_keys, OTHER_TAG, 3)) % 4])
+    regions = region_cells(settings)
+    cell = regions[marked, integers(level_keys, PLACE_TAG, regions.shape[1])]
+    walled = flat(levels.walls)[np.arange(len(levels)), cell]
+    return np.where(walled, -1, cell).astype(np.int16)
+
+
+def off_corner_places(levels: Levels, settings: Settings) -> NDArray[np.bool_]:
+    """`[N, H, W]` free cells off all corners, at the right number of steps from the marked region."""
+    to_mark = search(WORLD, levels.walls, has_marks(levels, MARK))[:, 0]
+    return np.asarray(free_cells(levels) & (to_mark >= settings.coin_near) & (to_mark <= settings.coin_far))
 
 
 def _bits(level_keys: Keys, settings: Settings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -131,12 +138,10 @@ def _bits(level_keys: Keys, settings: Settings) -> tuple[NDArray[np.int64], NDAr
 
 
 def _refuse(levels: Levels, settings: Settings) -> Levels:
-    """Unplace levels whose agent starts on a mark or corner, and off-corner coins too near or too far from the mark."""
+    """Unplace levels whose agent starts on a mark, or which have something that cannot be reached."""
     rows = np.flatnonzero(levels.placed)
     here = levels.marks[rows, levels.agent[rows, 1], levels.agent[rows, 0]]
     levels.agent[rows[here != 0], 0] = -1
-    if settings.coin == "off_corner":
-        levels.agent[~legal_off_corner(levels, settings), 0] = -1
     if settings.mark_ends or settings.region > 1:
         levels.agent[~_coin_in_reach(levels), 0] = -1
     if settings.coin != "marked":
@@ -162,26 +167,17 @@ def _coin_in_reach(levels: Levels) -> NDArray[np.bool_]:
     return np.asarray((table[rows, levels.agent[:, 1], levels.agent[:, 0]] >= 0) | ~coin.any((1, 2)))
 
 
-def legal_off_corner(levels: Levels, settings: Settings) -> NDArray[np.bool_]:
-    """`[N]` whether the coin lies off every corner, at the right distance from the marked region."""
-    coin = has_marks(levels, COIN)
-    to_mark = search(WORLD, levels.walls, has_marks(levels, MARK))[:, 0]
-    far = np.where(coin, to_mark, -1).reshape(len(levels), -1).max(1)
-    in_corner = (coin & has_marks(levels, WORLD.bit("corner"))).any((1, 2))
-    right = (far >= settings.coin_near) & (far <= settings.coin_far) & ~in_corner
-    return np.asarray(right | ~coin.any((1, 2)))
-
-
 def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> Levels:
-    """Move the agent; the coin, within what its kind allows; or the mark, to another corner without a coin."""
+    """Move the agent; the coin, within what its kind allows; or the mark, to another corner.
+
+    With the mark in another corner a coin cannot keep its distance: these twins leave a graded shift's range.
+    """
     if factor == "agent":
         return move_agent(levels, level_keys)
     if factor == "mark":
         return _move_mark(levels, level_keys, settings)
     if settings.coin == "off_corner":
-        moved = move_marks(levels, COIN, level_keys)
-        moved.agent[~legal_off_corner(moved, settings), 0] = -1
-        return moved
+        return move_marks(levels, COIN, level_keys, allowed=off_corner_places(levels, settings))
     unmarked = has_marks(levels, WORLD.bit("corner")) & ~has_marks(levels, COIN)
     return move_marks(levels, COIN, level_keys, allowed=unmarked & ~_agent_cells(levels))
 
@@ -196,17 +192,19 @@ def _agent_cells(levels: Levels) -> NDArray[np.bool_]:
 def _move_mark(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
     """Another corner becomes the marked one: its region gets the mark, "corner" goes to those now unmarked."""
     moved = levels.take(slice(None))
-    flat = moved.marks.reshape(len(levels), -1)
-    bits = np.bitwise_or.reduce(flat & np.uint16(MARK), axis=1)
+    marks = flat(moved.marks)
+    bits = np.bitwise_or.reduce(marks & np.uint16(MARK), axis=1)
     unmarked = has_marks(levels, WORLD.bit("corner")) & ~has_marks(levels, COIN) & ~_agent_cells(levels)
     place = random_cells(level_keys, unmarked)
-    flat &= np.uint16(~(MARK | WORLD.bit("corner")) & 0xFFFF)
+    marks &= np.uint16(~(MARK | WORLD.bit("corner")) & 0xFFFF)
     for region, corner in zip(region_cells(settings), corners(settings), strict=True):
         for cell in region:
-            free = (place == corner) & ~levels.walls.reshape(len(levels), -1)[:, cell]
+            free = (place == corner) & ~flat(levels.walls)[:, cell]
             mark(moved, np.where(free, cell, -1), bits)
         mark(moved, np.where(place == corner, -1, corner), WORLD.bit("corner"))
     moved.agent[place < 0, 0] = -1
+    kept_clear = _agent_cells(levels) | (has_marks(moved, COIN) & (settings.coin != "marked"))
+    moved.agent[(has_marks(moved, MARK) & kept_clear).any((1, 2)), 0] = -1
     return moved
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
+from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, manhattan, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.seeding import Keys, uniform
@@ -112,9 +112,11 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
         return move_agent(levels, level_keys)
     staying = min(settings.stay, settings.pile - 1)
     with_coin = WORLD.mask(("coin", "hidden coin", *PILE[settings.pile - staying : settings.pile]))
-    if factor == "coin":
-        return move_marks(levels, with_coin, level_keys)
-    return move_marks(levels, WORLD.mask(t.name for t in THINGS) & ~with_coin, level_keys)
+    pile = WORLD.mask(t.name for t in THINGS) & ~with_coin
+    moved = move_marks(levels, with_coin if factor == "coin" else pile, level_keys)
+    if settings.radius:
+        moved.agent[manhattan(moved, with_coin, pile) > settings.radius, 0] = -1
+    return moved
 
 
 FAMILY = Family(

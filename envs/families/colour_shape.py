@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
+from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, manhattan, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.seeding import Keys, integers
@@ -93,7 +93,10 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     """
     if factor == "agent":
         return move_agent(levels, level_keys)
-    return move_marks(levels, WORLD.bit("ball" if factor == "shape" else "red"), level_keys, bits=0xFFFF)
+    moved = move_marks(levels, WORLD.bit("ball" if factor == "shape" else "red"), level_keys, bits=0xFFFF)
+    if settings.apart:
+        moved.agent[manhattan(moved, WORLD.bit("ball"), WORLD.bit("red")) > settings.spread, 0] = -1
+    return moved
 
 
 FAMILY = Family(

@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import gymnasium
 import numpy as np
-import workloads
-from workloads import Workload
+from tests.benchmarks import workloads
+from tests.benchmarks.workloads import Workload
 
 from goalscope.registry import FAMILIES
 
@@ -107,11 +108,10 @@ def cases() -> dict[str, tuple[str, Callable[[], Workload]]]:
         "Goalscope, full 13×13 grid, new maze each episode, 2 threads": ("steps/s", lambda: workloads.maze_steps(2)),
         "goalscope --help": ("runs/s", help_runs),
     }
-    maze = workloads.MAZE
     for name in FAMILIES.names():
-        table[f"{name}: 13×13 tree mazes drawn"] = ("levels/s", lambda f=name: workloads.generation(f, **maze))
-        table[f"{name}: 13×13 tree mazes solved"] = ("levels/s", lambda f=name: workloads.solving(f, **maze))
-        table[f"{name}: steps, planes, default knobs"] = ("steps/s", lambda f=name: workloads.family_steps(f))
+        table[f"{name}: 13×13 tree mazes drawn"] = ("levels/s", partial(workloads.generation, name, workloads.MAZE))
+        table[f"{name}: 13×13 tree mazes solved"] = ("levels/s", partial(workloads.solving, name, workloads.MAZE))
+        table[f"{name}: steps, planes, default knobs"] = ("steps/s", partial(workloads.family_steps, name))
     return table
 
 

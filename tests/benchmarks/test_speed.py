@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from tests.benchmarks import workloads
 
 from goalscope.registry import FAMILIES
 
-sys.path.insert(0, str(Path(__file__).parent))
-import workloads
-
-CASES = {
+CASES: dict[str, Callable[[], workloads.Workload]] = {
     "ego view, DoorKey 8x8, 1 thread": lambda: workloads.ego_steps(1, steps=50),
     "ego view, DoorKey 8x8, 2 threads": lambda: workloads.ego_steps(2, steps=50),
     "full grid, 13x13 mazes, 1 thread": lambda: workloads.maze_steps(1, rollouts=2),
     "full grid, 13x13 mazes, 2 threads": lambda: workloads.maze_steps(2, rollouts=2),
-    "generate 13x13 tree mazes": lambda: workloads.generation("coin_dish", 4096, **workloads.MAZE),
-    "solve 13x13 tree mazes": lambda: workloads.solving("coin_dish", 1024, **workloads.MAZE),
+    "generate 13x13 tree mazes": lambda: workloads.generation("coin_dish", workloads.MAZE, 4096),
+    "solve 13x13 tree mazes": lambda: workloads.solving("coin_dish", workloads.MAZE, 1024),
 }
 for _family in FAMILIES.names():
-    CASES[f"{_family}: step planes"] = lambda name=_family: workloads.family_steps(name, steps=32)
-    CASES[f"{_family}: generate"] = lambda name=_family: workloads.generation(name, 1024)
+    CASES[f"{_family}: step planes"] = partial(workloads.family_steps, _family, steps=32)
+    CASES[f"{_family}: generate"] = partial(workloads.generation, _family, {}, 1024)
 
 
 @pytest.mark.parametrize("case", CASES)

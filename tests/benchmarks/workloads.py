@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gymnasium
 import minigrid  # noqa: F401  (registers MiniGrid's ids)
@@ -17,7 +17,9 @@ from goalscope.registry import FAMILIES
 Workload = Callable[[], int]
 
 DOORKEY = "MiniGrid-DoorKey-8x8-v0"
-MAZE = {"size": 13, "layout": "tree", "max_steps": 256}
+Knobs = Mapping[str, int | float | str]
+
+MAZE: Knobs = {"size": 13, "layout": "tree", "max_steps": 256}
 
 
 def doorkey_levels(n: int = 256) -> Levels:
@@ -76,7 +78,7 @@ def family_steps(family: str, batch: int = 1024, steps: int = 256) -> Workload:
     return run
 
 
-def generation(family: str, n: int = 16384, **knobs: int | float | str) -> Workload:
+def generation(family: str, knobs: Knobs, n: int = 16384) -> Workload:
     """Solvable training levels, placed and split, one thread; fresh indices in every call."""
     distribution = Distribution(FAMILIES.load(family), knobs=knobs)
     drawn = 0
@@ -90,7 +92,7 @@ def generation(family: str, n: int = 16384, **knobs: int | float | str) -> Workl
     return run
 
 
-def solving(family: str, n: int = 4096, **knobs: int | float | str) -> Workload:
+def solving(family: str, knobs: Knobs, n: int = 4096) -> Workload:
     """Distances from everywhere to every goal, one thread."""
     distribution = Distribution(FAMILIES.load(family), knobs=knobs)
     levels = distribution.draw(range(n))

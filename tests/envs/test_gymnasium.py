@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from minigrid.wrappers import FullyObsWrapper, ImgObsWrapper, RGBImgObsWrapper
+from minigrid import wrappers
 
 import goalscope
 from goalscope.envs import Engine
@@ -19,6 +19,7 @@ from goalscope.errors import GoalscopeError, KnobError, UnknownNameError
 from goalscope.gym_ids import gym_id
 
 IDS = [gym_id(name) for name in goalscope.FAMILIES.names()]
+MINIGRIDS: Any = wrappers  # without annotations
 MODES = [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP]
 
 
@@ -63,18 +64,18 @@ def test_the_outcome_of_an_episode_is_named() -> None:
 
 def test_minigrids_full_view_wrapper_sees_what_our_full_view_shows() -> None:
     full, ego = GridEnv("coin_corner", view="full"), GridEnv("coin_corner", view="ego")
-    wrapped = FullyObsWrapper(ego)
+    wrapped = MINIGRIDS.FullyObsWrapper(ego)
     mine, _ = full.reset(seed=1)
     theirs, _ = wrapped.reset(seed=1)
     actions = np.random.default_rng(0).integers(0, 4, 30)
-    for action in actions:
+    for action in actions.tolist():
         assert np.array_equal(mine["image"], theirs["image"])
         mine, *_ = full.step(action)
         theirs, *_ = wrapped.step(action)
 
 
 def test_minigrids_picture_wrappers_stack() -> None:
-    env = ImgObsWrapper(RGBImgObsWrapper(GridEnv("coin_dish", view="ego"), tile_size=8))
+    env = MINIGRIDS.ImgObsWrapper(MINIGRIDS.RGBImgObsWrapper(GridEnv("coin_dish", view="ego"), tile_size=8))
     observation, _ = env.reset(seed=1)
     assert env.observation_space.contains(observation) and observation.shape == (72, 72, 3)
     assert len(np.unique(observation.reshape(-1, 3), axis=0)) > 5
@@ -123,7 +124,7 @@ def test_a_vector_environment_agrees_with_gymnasiums_own_over_our_single_ones(mo
         mine, my_reward, my_end, my_cut, my_infos = ours.step(row)
         other, reward, end, cut, infos = theirs.step(row)
         assert np.allclose(my_reward, reward) and np.array_equal(my_end, end) and np.array_equal(my_cut, cut)
-        for b in np.flatnonzero(infos.get("_final_obs", [])):
+        for b in np.flatnonzero(infos.get("_final_obs", [])).tolist():
             assert np.array_equal(my_infos["final_obs"][b], infos["final_obs"][b])
 
 
@@ -134,7 +135,7 @@ def test_a_stream_of_levels_hands_out_each_index_in_turn() -> None:
     seen = [[first[b].tobytes()] for b in range(4)]
     for _ in range(100):
         observation, _, terminated, truncated, _ = envs.step(np.zeros(4, np.int64))
-        for b in np.flatnonzero(terminated | truncated):
+        for b in np.flatnonzero(terminated | truncated).tolist():
             seen[b].append(observation[b].tobytes())
     for b in range(4):
         episodes = len(seen[b])

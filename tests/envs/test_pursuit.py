@@ -154,8 +154,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 
 @cache
-def small_levels(id: str, k: int, n: int = 270) -> tuple[Levels, Settings]:
-    """Some 220 levels under the k-th of a family's settings, every heading among them."""
+def small_levels(id: str, k: int, n: int = 400) -> tuple[Levels, Settings]:
+    """Some 300 levels under the k-th of a family's settings, every heading among them."""
     setting = FAMILIES[id].settings("train", **SETTINGS[id][k])
     levels = FAMILIES[id].generate(keys(stream("pursuit", id, k), np.arange(n)), setting)
     levels = levels.take(levels.placed)

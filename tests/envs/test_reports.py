@@ -57,7 +57,7 @@ def test_with_four_corners_the_mark_fixes_the_other_corners() -> None:
     assert {f.factor: f.distinct for f in report.factors if f.factor in ("coin", "mark")} == {"coin": 4, "mark": 4}
     assert report.relation("coin", "mark") == "identical"
     assert report.relation("mark", "corner") == "co-vary"
-    assert report.relation("walls", "coin") == "unclear"  # nearly every level has walls of its own
+    assert report.relation("walls", "coin") in ("unclear", "independent")  # most levels have walls of their own
     assert not any("No goal varies" in note for note in report.notes)
 
 

@@ -276,7 +276,7 @@ def test_a_random_cell_is_uniform_among_those_allowed_and_none_where_none_is() -
 def test_every_level_is_in_exactly_one_split_in_the_right_shares(id: str, knobs: dict[str, Any]) -> None:
     family = FAMILIES[id]
     setting = family.settings("train", **knobs)
-    assert Distribution(family, knobs=knobs).holds_out_layouts == bool(knobs)
+    assert Distribution(family, knobs=knobs).holds_out_layouts == (bool(knobs) or id != "coin_dish")
     levels = family.generate(some_keys(8000), setting)
     levels = levels.take(levels.placed)
     member = np.stack([in_split(levels, split, bool(knobs)) for split in SPLITS])
@@ -521,7 +521,9 @@ def test_a_twin_of_coin_corner_is_legal_under_its_own_setting(factor: str, regio
     for each in (levels, twins):
         for n in range(100):
             coins, marks = np.argwhere(each.marks[n] & coin), np.argwhere(each.marks[n] & mark)
-            assert 4 <= abs(coins[:, None] - marks[None]).sum(2).min() <= 6  # an open room: Manhattan distances
+            if factor != "mark" or each is levels:  # a moved mark cannot keep its distance
+                assert 4 <= abs(coins[:, None] - marks[None]).sum(2).min() <= 6  # an open room: Manhattan distances
+            assert not (set(map(tuple, coins)) & set(map(tuple, marks)))
             x, y = each.agent[n, :2]
             assert each.marks[n, y, x] == 0
 
