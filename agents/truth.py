@@ -15,8 +15,7 @@ from torch import nn
 
 from goalscope.agents.agent import action_probabilities
 from goalscope.envs import Display, Engine, Family, Goal, Levels, Moves, Then
-from goalscope.envs.codes import GOAL, LAVA
-from goalscope.envs.pursuit import STEPS, blocked_cells, has_marks, targets
+from goalscope.envs.pursuit import STEPS, blocked_cells, ending_cells, targets
 from goalscope.errors import UnsupportedError
 
 Table = NDArray[np.float64]
@@ -56,9 +55,9 @@ def outcome_distribution(family: Family, levels: Levels, goals: Sequence[Goal], 
     """
     check_exact(family)
     n = len(levels)
-    blocked = blocked_cells(levels) & ((levels.cells & 15) != LAVA)
+    blocked = blocked_cells(levels)
     triggers = np.stack([targets(family, goal, levels) for goal in goals])
-    over = has_marks(levels, family.world.ending_mask()) | np.isin(levels.cells & 15, (LAVA, GOAL))
+    over = ending_cells(family.world, levels)
     mass = np.zeros(levels.cells.shape)
     mass[np.arange(n), levels.agent[:, 1], levels.agent[:, 0]] = 1.0
     reached = np.zeros((n, len(goals)))

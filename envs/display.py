@@ -7,7 +7,7 @@ Displays change what is *seen* and never what *happens*: salience (a plane repea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache
 
@@ -109,33 +109,45 @@ def _thing_planes(world: World, thing: Thing, settings: Mapping[str, object] | N
 
 
 def colour_blind(world: World, display: Display, *names: str) -> Display:
-    """The same display in which the named things cannot be told apart: every plane that shows one shows all of them."""
-    mask = world.mask(names)
+    """The same display in which the named things cannot be told apart: every plane that shows one shows all of them.
+
+    Things that already look like one of them join in; all look like the first.
+    """
+    alike = dict(display.alike)
+    first = alike.get(names[0], names[0])
+    joined = {alike.get(name, name) for name in names}
+    alike |= {thing.name: first for thing in world.things if alike.get(thing.name, thing.name) in joined}
+    world.mask(names)  # refuses names that nothing has
+    mask = world.mask(name for name, looks in alike.items() if looks == first)
 
     def merged(plane: Plane) -> Plane:
         if plane.shows is Shows.MARKS and plane.operand & mask:
-            return Plane(name=plane.name, shows=plane.shows, operand=plane.operand | mask, level=plane.level)
+            return replace(plane, operand=plane.operand | mask)
+        if plane.shows is Shows.VALUE and plane.operand >> 8 & mask:
+            return replace(plane, operand=plane.operand | mask << 8)
         return plane
 
-    alike = {**display.alike, **{name: names[0] for name in names[1:]}}
     return Display(planes=tuple(merged(p) for p in display.planes), alike=alike)
 
 
 def shown_codes(world: World, display: Display) -> NDArray[np.uint8]:
     """`[65536]` the code that each combination of marks looks like in MiniGrid's views, 0 where nothing is to be seen.
 
-    Shape and colour come, separately, from the thing of the highest priority that has one (the first of equals).
+    Shape and colour come, separately, from the thing of the highest priority that has one, the first of equals; things
+    that look like another count as that one.
     """
     shape, colour = np.zeros(65536, np.uint8), np.zeros(65536, np.uint8)
     coloured = np.zeros(65536, bool)
     combination = np.arange(65536)
-    for thing in sorted(world.things, key=lambda t: t.priority):
-        looks = next(t for t in world.things if t.name == display.alike.get(thing.name, thing.name))
-        present = (combination & world.bit(thing.name)) != 0
-        if looks.shape:
-            shape[present] = OBJECT_NAMES.index(looks.shape)
-        if looks.colour:
-            colour[present] = COLOUR_NAMES.index(looks.colour)
+    for thing in sorted(reversed(world.things), key=lambda t: t.priority):
+        if display.alike.get(thing.name, thing.name) != thing.name:
+            continue
+        same = world.mask(t.name for t in world.things if display.alike.get(t.name, t.name) == thing.name)
+        present = (combination & same) != 0
+        if thing.shape:
+            shape[present] = OBJECT_NAMES.index(thing.shape)
+        if thing.colour:
+            colour[present] = COLOUR_NAMES.index(thing.colour)
             coloured |= present
     shape[coloured & (shape == 0)] = FLOOR
     return np.where(shape > 0, shape | colour << 4, 0).astype(np.uint8)

@@ -30,8 +30,10 @@ from goalscope.envs.kernels.columns import (
     LAST_TALLY,
     MAX_STEPS,
     MOVER,
+    MOVER_PLACE,
     NEXT_STEP,
     OFF,
+    OVER,
     SAME_STEP,
     SLOT,
     STRIDE,
@@ -111,19 +113,23 @@ class Engine:
         self.world = world if isinstance(world, World) else world.world
         self.display = display or (default_display(world) if isinstance(world, World) else world.look(world.settings()))
         self.canvas = levels.canvas
+        if len(levels) == 0:
+            raise LevelError("An engine needs at least one level.")
+        if keep_final and autoreset != "same":
+            raise GoalscopeError(f"keep_final needs autoreset 'same': with {autoreset!r} the last observation stays.")
         self.batch = len(levels) if batch is None else batch
         if self.batch < 1:
             raise GoalscopeError(f"batch must be at least 1, got {batch}.")
         self.threads = min(threads, self.batch, MOST_THREADS)
         self._levels = levels.take(slice(None))  # replaced in place when levels stream
-        self._pool = make_pool(levels, self.world)
+        self._pool = make_pool(self._levels, self.world)
         self._program = make_program(self.world, self.canvas, view, self.display)
         self._program.config[AUTORESET] = AUTORESETS[autoreset]
         self._program.config[KEEP_FINAL] = keep_final and autoreset == "same"
         self._program.config[STRIDE] = self.batch if stride is None else stride
         self._lens = make_lens(self.world, self.display)
         self._starts = self._first_slots(starts)
-        self._streams = np.arange(self.batch) if streams is None else np.asarray(streams)
+        self._streams = self._as_streams(np.arange(self.batch) if streams is None else streams)
         self._seed = seed
         self._state = self._new_state()
         self.obs_shape = observation_shape(view, self.canvas, self.display)
@@ -142,6 +148,12 @@ class Engine:
         if slots.shape != (self.batch,) or slots.min() < 0 or slots.max() >= n:
             raise LevelError(f"starts must be {self.batch} indices from 0 to {n - 1}, got {starts}.")
         return slots.astype(np.int32)
+
+    def _as_streams(self, streams: NDArray[np.integer]) -> NDArray[np.integer]:
+        numbers = np.asarray(streams)
+        if numbers.shape != (self.batch,) or numbers.dtype.kind not in "iu":
+            raise GoalscopeError(f"streams must be {self.batch} integers, got {streams}.")
+        return numbers
 
     def _new_state(self) -> State:
         batch, events = self.batch, len(self.world.events)
@@ -162,7 +174,10 @@ class Engine:
         cells = self.canvas[0] * self.canvas[1]
         shape = (self.threads, cells)
         return Scratch(
-            np.zeros((self.threads, 2 * cells + 8), np.int32), np.empty(shape, np.int16), np.empty(shape, np.int16)
+            dirty=np.zeros((self.threads, 2 * cells + 8), np.int32),
+            distance=np.empty(shape, np.int16),
+            queue=np.empty(shape, np.int16),
+            before=np.zeros((self.threads, len(self.world.events)), np.int32),
         )
 
     @property
@@ -183,7 +198,7 @@ class Engine:
         if starts is not None:
             self._starts = self._first_slots(starts)
         if streams is not None:
-            self._streams = np.asarray(streams)
+            self._streams = self._as_streams(streams)
         self._state = self._new_state()
         self._state.body[:, SLOT] = self._starts
         self._ended[:] = False
@@ -212,9 +227,7 @@ class Engine:
         if not self._started:
             raise GoalscopeError("Call reset() before step().")
         acts = self._as_actions(actions)
-        moves = self._stay if external is None else np.ascontiguousarray(external, np.int64)
-        if moves.shape != self._stay.shape:
-            raise GoalscopeError(f"external must have shape {self._stay.shape}, got {moves.shape}.")
+        moves = self._stay if external is None else self._as_external(external)
         rows = self._rows if out is None else self._as_rows(out)
         self._program.config[IN_PLACE] = rows.ctypes.data == self._last_rows.ctypes.data
         self._launch(acts, moves, self._last_rows, rows)
@@ -245,14 +258,15 @@ class Engine:
 
     def _as_rows(self, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
         want = (self.batch, *self.obs_shape)
-        if out.shape != want or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise GoalscopeError(f"out must be contiguous uint8 of shape {want}, got {out.dtype} {out.shape}.")
+        if out.shape != want or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
+            raise GoalscopeError(f"out must be contiguous, writeable uint8 {want}, got {out.dtype} {out.shape}.")
         return out.reshape(self.batch, -1)
 
     def _as_actions(self, actions: NDArray[np.integer]) -> NDArray[np.int64]:
-        acts = np.ascontiguousarray(actions, np.int64)
-        if acts.shape != (self.batch,):
-            raise GoalscopeError(f"actions must have shape ({self.batch},), got {acts.shape}.")
+        given = np.asarray(actions)
+        if given.shape != (self.batch,) or given.dtype.kind not in "iu":
+            raise GoalscopeError(f"actions must be integers of shape ({self.batch},), got {given.dtype} {given.shape}.")
+        acts = np.ascontiguousarray(given, np.int64)
         if acts.min() < 0 or acts.max() >= self.world.n_actions:
             bad = int(np.argmax((acts < 0) | (acts >= self.world.n_actions)))
             raise GoalscopeError(
@@ -260,8 +274,23 @@ class Engine:
             )
         return acts
 
+    def _as_external(self, external: NDArray[np.integer]) -> NDArray[np.int64]:
+        given = np.asarray(external)
+        fits = given.shape == self._stay.shape and given.dtype.kind in "iu"
+        if not fits or (given.size and not -1 <= given.min() <= given.max() <= 3):
+            raise GoalscopeError(
+                f"external must be integers from -1 to 3 of shape {self._stay.shape}, got {given.dtype} {given.shape}."
+            )
+        return np.ascontiguousarray(given, np.int64)
+
     def replace_levels(self, slots: NDArray[np.integer], levels: Levels) -> None:
         """Overwrite pool slots, for pools that stream new levels. Slots of running episodes must not be among them."""
+        slots = np.asarray(slots)
+        if slots.shape != (len(levels),) or (len(slots) and not 0 <= slots.min() <= slots.max() < len(self._levels)):
+            raise LevelError(f"slots must be {len(levels)} indices from 0 to {len(self._levels) - 1}, got {slots}.")
+        if levels.canvas != self.canvas:
+            raise LevelError(f"The pool's canvas is {self.canvas}, the new levels' is {levels.canvas}.")
+        validate(levels)
         running = np.zeros(len(self._levels), bool)
         running[self._state.body[:, SLOT]] = True
         if running[slots].any():
@@ -269,7 +298,7 @@ class Engine:
         fresh = make_pool(levels, self.world)
         for name in Pool._fields:
             getattr(self._pool, name)[slots] = getattr(fresh, name)
-        self._levels.put(np.asarray(slots), levels)
+        self._levels.put(slots, levels)
 
     @property
     def observations(self) -> NDArray[np.uint8]:
@@ -279,6 +308,8 @@ class Engine:
     @property
     def final(self) -> NDArray[np.uint8]:
         """`[B, …]` last observation of each environment's last episode (needs ``keep_final=True``)."""
+        if self._final is self._rows:
+            raise GoalscopeError("Make the engine with keep_final=True to keep the last observations of episodes.")
         return self._final.reshape(self.batch, *self.obs_shape)
 
     @property
@@ -288,8 +319,13 @@ class Engine:
 
     @property
     def slots(self) -> NDArray[np.int32]:
-        """`[B]` the level each environment is on (or will start next, after an episode ended)."""
+        """`[B]` the level each environment is on."""
         return self._state.body[:, SLOT]
+
+    @property
+    def over(self) -> NDArray[np.bool_]:
+        """`[B]` whether the episode has ended and no new one has begun."""
+        return np.asarray(self._state.body[:, OVER] != 0)
 
     @property
     def episodes(self) -> NDArray[np.int32]:
@@ -324,6 +360,8 @@ class Engine:
 
     def snapshot(self) -> Levels:
         """The current states as levels: where everything stands now, with the full deadline ahead."""
+        if not self._started:
+            raise GoalscopeError("Call reset() before snapshot().")
         s, (height, width) = self._state, self.canvas
         levels = self._levels.take(s.body[:, SLOT])
         world = s.world.reshape(self.batch, height, width)
@@ -333,6 +371,10 @@ class Engine:
         levels.agent[:] = s.body[:, X : CARRIED + 1]
         levels.carried_contents[:] = s.body[:, CARRIED_CONTENTS]
         levels.movers[:] = s.movers[:, :, :4]
+        length = levels.scripts.shape[2]
+        for b, m in np.argwhere(s.movers[:, :, MOVER_PLACE] > 0):  # what a leader has visited is behind it
+            place = int(s.movers[b, m, MOVER_PLACE])
+            levels.scripts[b, m] = np.append(levels.scripts[b, m, place:], np.full(min(place, length), -1))[:length]
         levels.max_steps[:] = s.body[:, MAX_STEPS]
         return levels
 

@@ -78,7 +78,7 @@ class Knob:
         """Return `value` in the knob's type (text from a command line included), or raise a KnobError."""
         try:
             parsed = self._convert(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             parsed = None
         if parsed is None or (self.choices and parsed not in self.choices):
             raise self._error(value)

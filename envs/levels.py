@@ -251,4 +251,9 @@ def _validate_agent(levels: Levels) -> None:
     mx, my = levels.movers[..., 0], levels.movers[..., 1]
     outside = (mx <= 0) | (my <= 0) | (mx >= width - 1) | (my >= height - 1)
     _fail(levels, np.asarray((outside & (levels.movers[..., 3] > 0)).any(1)), "a mover stands outside the border wall.")
+    row, column = levels.scripts // width, levels.scripts % width
+    beyond = (row <= 0) | (row >= height - 1) | (column <= 0) | (column >= width - 1)
+    _fail(
+        levels, np.asarray((beyond & (levels.scripts != -1)).any((1, 2))), "a script names a cell outside the border."
+    )
     _fail(levels, _reaches_border(levels), "the border must be closed by walls wherever the agent or a mover could go.")

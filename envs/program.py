@@ -25,7 +25,7 @@ from goalscope.envs.kernels.columns import (
 )
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import Moves, On, Rule, World
-from goalscope.errors import DeclarationError, LevelError, unknown_name
+from goalscope.errors import LevelError, unknown_name
 
 VIEWS = ("full", "ego", "planes")
 
@@ -128,6 +128,3 @@ def _check_fit(levels: Levels, world: World) -> None:
     kinds = levels.movers[..., 2]
     if kinds.size and (kinds.min() < 0 or kinds.max() >= len(world.movers)):
         raise LevelError(f"The levels hold movers of kinds beyond the world's {len(world.movers)}.")
-    height, width = levels.canvas
-    if levels.scripts.size and levels.scripts.max() >= height * width:
-        raise DeclarationError(f"A mover's script names a cell beyond the canvas of {height}×{width}.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.codes import LAVA
+from goalscope.envs.codes import GOAL, LAVA
 from goalscope.envs.display import code_properties
 from goalscope.envs.family import Family, Goal, Settings
 from goalscope.envs.kernels.columns import WALKABLE
@@ -28,9 +28,13 @@ STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 def blocked_cells(levels: Levels) -> Mask:
-    """`[N, H, W]` where the agent cannot walk: walls, closed doors, objects; lava ends the episode and counts too."""
-    walkable = code_properties()[levels.cells] & WALKABLE != 0
-    return np.asarray(~walkable | ((levels.cells & 15) == LAVA))
+    """`[N, H, W]` where the agent cannot walk: walls, shut doors, objects."""
+    return np.asarray(code_properties()[levels.cells] & WALKABLE == 0)
+
+
+def ending_cells(world: World, levels: Levels) -> Mask:
+    """`[N, H, W]` where an episode ends: MiniGrid's lava and goal, and marks whose ENTER rules end it."""
+    return np.isin(levels.cells & 15, (LAVA, GOAL)) | has_marks(levels, world.ending_mask())
 
 
 def has_marks(levels: Levels, mask: int) -> Mask:
@@ -53,11 +57,11 @@ def search(world: World, blocked: Mask, target: Mask) -> Distances:
 
 
 def targets(family: Family, goal: Goal, levels: Levels) -> Mask:
-    """`[N, H, W]` the cells whose marks count the goal's event when entered."""
+    """`[N, H, W]` the cells that can be entered and whose marks count the goal's event."""
     mask = family.world.trigger_mask(goal.event)
     if not mask:
         raise DeclarationError(f"Goal {goal.name!r}: no ENTER rule counts its event {goal.event!r}; declare a pursuer.")
-    return has_marks(levels, mask)
+    return has_marks(levels, mask) & ~blocked_cells(levels)
 
 
 def distances(family: Family, goal: Goal, levels: Levels) -> Distances:
@@ -68,7 +72,7 @@ def distances(family: Family, goal: Goal, levels: Levels) -> Distances:
     if goal.pursuer is not None:
         return goal.pursuer(levels)
     target = targets(family, goal, levels)
-    ending = has_marks(levels, family.world.ending_mask()) & ~target
+    ending = ending_cells(family.world, levels) & ~target
     return search(family.world, blocked_cells(levels) | ending, target)
 
 
@@ -89,24 +93,37 @@ def solvable(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[n
     return np.asarray(((far >= 0) & (far <= levels.max_steps[:, None])).all(1))
 
 
-def _meets(family: Family, levels: Levels, goal: Goal, other: Goal, avoidable: bool) -> NDArray[np.bool_]:
-    """`[N]` whether shortest paths to `goal` meet a cell that triggers `other`.
+def _can_miss(family: Family, levels: Levels, goal: Goal, other: Goal) -> NDArray[np.bool_]:
+    """`[N]` whether some shortest path of the goal's pursuer never enters a cell that triggers `other`.
 
-    `avoidable` true: whether *some* shortest path does; false: whether *every* one does. Both come from distances with
-    the other's cells walled off: a shortest path avoids them all if and only if the distance stays the same.
+    That is so if and only if the distance stays the same when all those cells are walled off (the start, where the
+    agent stands without having entered, excepted).
     """
     target, trigger = targets(family, goal, levels), targets(family, other, levels)
-    plain = distances(family, goal, levels)
-    start = at_start(levels, plain)
-    if not avoidable:
-        blocked = blocked_cells(levels) | (has_marks(levels, family.world.ending_mask()) & ~target) | trigger
-        around = at_start(levels, search(family.world, blocked, target & ~trigger))
-        return np.asarray(around != start)
-    return np.asarray((on_shortest_path(family, levels, plain) & trigger).any((1, 2)))
+    start = np.zeros(trigger.shape, bool)
+    start[np.arange(len(levels)), levels.agent[:, 1], levels.agent[:, 0]] = True
+    blocked = blocked_cells(levels) | (ending_cells(family.world, levels) & ~target) | (trigger & ~start)
+    around = at_start(levels, search(family.world, blocked, target & ~trigger))
+    return np.asarray(around == at_start(levels, distances(family, goal, levels)))
 
 
-def on_shortest_path(family: Family, levels: Levels, table: Distances) -> Mask:
-    """`[N, H, W]` the cells on any shortest path from the start to where `table` is 0 (start and end included)."""
+def _may_meet(family: Family, levels: Levels, goals: Sequence[Goal], goal: Goal) -> NDArray[np.bool_]:
+    """`[N]` whether some shortest path to `goal` enters a cell that triggers another of the goals.
+
+    Here a path may lead over another goal even where that would end the episode: it is then what lies in the way.
+    """
+    target = targets(family, goal, levels)
+    others = np.zeros(target.shape, bool)
+    for other in goals:
+        if other is not goal:
+            others |= targets(family, other, levels)
+    ending = ending_cells(family.world, levels) & ~target & ~others
+    table = search(family.world, blocked_cells(levels) | ending, target)
+    return np.asarray((on_shortest_path(levels, table) & others).any((1, 2)))
+
+
+def on_shortest_path(levels: Levels, table: Distances) -> Mask:
+    """`[N, H, W]` the cells that any shortest path from the start to where `table` is 0 enters, not the start."""
     n = len(levels)
     reached = np.zeros(table.shape, bool)
     x, y, heading, _ = levels.agent.T
@@ -122,7 +139,9 @@ def on_shortest_path(family: Family, levels: Levels, table: Distances) -> Mask:
                 for turn in (1, 3):
                     other = (d + turn) & 3
                     reached[:, other] |= moving & (table[:, other] == left - 1)
-    return np.asarray(reached.any(1))
+    entered = np.asarray(reached.any(1))
+    entered[np.arange(n), y, x] = False
+    return entered
 
 
 def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.bool_]:
@@ -133,9 +152,7 @@ def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[n
     rows = np.flatnonzero(good)
     some = levels.take(rows)
     for goal in goals:
-        for other in goals:
-            if goal is not other and len(rows):
-                good[rows] &= ~_meets(family, some, goal, other, avoidable=True)
+        good[rows] &= ~_may_meet(family, some, goals, goal)
     return good
 
 
@@ -150,7 +167,7 @@ def coincident(family: Family, levels: Levels, goals: Sequence[Goal], settings: 
     good = at_start(levels, distances(family, intended, levels)) >= 0
     for proxy in goals:
         if proxy is not intended:
-            good &= _meets(family, levels, intended, proxy, avoidable=False)
+            good &= ~_can_miss(family, levels, intended, proxy)
     return np.asarray(good)
 
 

@@ -73,7 +73,7 @@ class LevelStream:
 
     def _refill(self) -> None:
         """Replace the levels of finished episodes if anyone has fewer than two left, and count when to look again."""
-        episodes = self.engine.episodes.astype(np.int64)
+        episodes = self.engine.episodes.astype(np.int64) - self.engine.over  # an ended level is still shown
         if (self._ready - episodes).min() < 2:
             due = episodes + self._rounds - self._ready
             env = np.repeat(np.arange(self._batch), due)

@@ -6,6 +6,7 @@ of a cell, one bit a thing, so a new world needs no kernel code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -150,6 +151,7 @@ class World:
 
     def __post_init__(self) -> None:
         _check_things(self.things)
+        _check_movers(self.movers)
         for rule in self.rules:
             self._check_rule(rule)
         for spawn in self.spawns:
@@ -195,24 +197,40 @@ class World:
         return self.mask(n for r in self.rules if r.on is On.ENTER and r.ends and r.need is None for n in r.names)
 
     def _check_rule(self, rule: Rule) -> None:
-        if rule.on is On.MEET:
-            kinds = [m.kind for m in self.movers]
-            for name in rule.names:
-                if name not in kinds:
-                    raise unknown_name("mover kind", name, kinds)
-        elif rule.on is On.QUOTA:
-            for name in rule.names:
-                self.event_index(name)
-        elif rule.on is On.STEP:
-            if rule.names or rule.then is not Then.KEEP:
-                raise DeclarationError("A STEP rule names no thing and keeps what is there.")
-        elif not rule.names:
-            raise DeclarationError(f"A rule on {rule.on.name} must name the things it tests.")
-        else:
-            self.mask(rule.names)
+        if not math.isfinite(rule.reward) or not math.isfinite(rule.decay):
+            raise DeclarationError(f"A rule's reward and decay must be finite, got {rule.reward} and {rule.decay}.")
+        if rule.on in (On.STEP, On.QUOTA) and rule.then is not Then.KEEP:
+            raise DeclarationError(f"A {rule.on.name} rule has nothing to remove: its `then` must be KEEP.")
+        if (rule.on is On.STEP) == bool(rule.names):
+            raise DeclarationError(
+                f"A rule on {rule.on.name} must name {'nothing' if rule.names else 'what it tests'}."
+            )
+        self._check_names(rule)
         for named in (rule.need, rule.add):
             if named is not None and named[0] not in self.counters:
                 raise unknown_name("counter", named[0], self.counters)
+
+    def _check_names(self, rule: Rule) -> None:
+        known: tuple[str, ...] = tuple(t.name for t in self.things)
+        kind = "thing"
+        if rule.on is On.MEET:
+            known, kind = tuple(m.kind for m in self.movers), "mover kind"
+        elif rule.on is On.QUOTA:
+            known, kind = self.events, "event"
+        for name in rule.names:
+            if name not in known:
+                raise unknown_name(kind, name, known)
+
+
+def _check_movers(movers: tuple[Mover, ...]) -> None:
+    kinds = [m.kind for m in movers]
+    if len(set(kinds)) < len(kinds):
+        raise DeclarationError(f"Movers must have different kinds, got {kinds}.")
+    for mover in movers:
+        if not 0 < mover.temperature < math.inf:
+            raise DeclarationError(f"Mover {mover.kind!r}: temperature must be positive, got {mover.temperature}.")
+        if not (0 <= mover.p_double <= 1 and 0 <= mover.p_reliable <= 1):
+            raise DeclarationError(f"Mover {mover.kind!r}: p_double and p_reliable must be probabilities.")
 
 
 def _check_things(things: tuple[Thing, ...]) -> None:

@@ -58,7 +58,11 @@ KNOBS = (
     Knob(name="region", default=1, low=1, high=9, doc="side of the marked square in the corner"),
     Knob(name="coin", default="marked", choices=("marked", "other_corner", "off_corner"), doc="where the coin lies"),
     Knob(
-        name="coin_near", default=4, low=1, high=600, doc="off_corner: least steps from the coin to the marked region"
+        name="coin_near",
+        default=4,
+        low=1,
+        high=600,
+        doc="least steps from the coin to the marked region it lies away from",
     ),
     Knob(
         name="coin_far", default=600, low=1, high=600, doc="off_corner: most steps from the coin to the marked region"
@@ -104,9 +108,11 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
         mark(levels, np.where(marked == c, -1, corner), WORLD.bit("corner"))
     coin = _coin_cells(levels, level_keys, settings, marked)
     levels.agent[coin < 0, 0] = -1
+    mark(levels, coin, coin_bit)
+    levels = _refuse(levels, settings)
     absent = uniform(level_keys, ABSENT_TAG) < settings.coin_absent
-    mark(levels, np.where(absent, -1, coin), coin_bit)
-    return _refuse(levels, settings)
+    levels.marks[absent] &= np.uint16(~COIN & 0xFFFF)
+    return levels
 
 
 def _coin_cells(levels: Levels, level_keys: Keys, settings: Settings, marked: NDArray[np.int64]) -> NDArray[np.int16]:
@@ -145,7 +151,9 @@ def _refuse(levels: Levels, settings: Settings) -> Levels:
     if settings.mark_ends or settings.region > 1:
         levels.agent[~_coin_in_reach(levels), 0] = -1
     if settings.coin != "marked":
-        levels.agent[~_rest_in_reach(levels), 0] = -1
+        to_mark = search(WORLD, levels.walls, has_marks(levels, MARK))[:, 0]
+        near = has_marks(levels, COIN) & (to_mark < settings.coin_near)
+        levels.agent[near.any((1, 2)) | ~_rest_in_reach(levels), 0] = -1
     return levels
 
 

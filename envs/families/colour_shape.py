@@ -13,6 +13,7 @@ from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
 from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, manhattan, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import On, Rule, Thing, World
+from goalscope.errors import KnobError
 from goalscope.seeding import Keys, integers
 
 WORLD = World(
@@ -59,6 +60,10 @@ def _objects(settings: Settings) -> list[int]:
         pays = WORLD.bit("pays")
         shape_pays = settings.intended == "shape"
         return [SHAPE_ONLY | (pays if shape_pays else 0), COLOUR_ONLY | (0 if shape_pays else pays)]
+    if settings.distractors and settings.share == settings.intended:
+        raise KnobError(
+            f"Knob 'share' must be a feature that does not pay or none, got the intended {settings.share!r}."
+        )
     target = TARGET | WORLD.bit("pays")
     if not settings.distractors:
         return [target] * settings.targets

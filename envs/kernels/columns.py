@@ -80,14 +80,16 @@ class Scratch(NamedTuple):
     """One thread's working memory."""
 
     dirty: NDArray[np.int32]
-    """Cells changed in this step; entry 0 counts them."""
+    """Cells changed in this step; entry 0 counts them. When it is full, everything counts as changed."""
     distance: NDArray[np.int16]
     queue: NDArray[np.int16]
+    before: NDArray[np.int32]
+    """Event counts before this step."""
 
 
 # body
-X, Y, HEADING, CARRIED, CARRIED_CONTENTS, TIME, MAX_STEPS, SLOT, EPISODE, OVER, ENDED, HITS = range(12)
-BODY = 12
+X, Y, HEADING, CARRIED, CARRIED_CONTENTS, TIME, MAX_STEPS, SLOT, EPISODE, OVER, ENDED = range(11)
+BODY = 11
 
 # gains
 NOW, SO_FAR, LAST_RETURN = range(3)

@@ -171,6 +171,7 @@ def meet(b: int, m: int, s: State, p: Pool, g: Program, scratch: Scratch) -> Non
                     _relocate(b, m, place, s, g, scratch)
             elif g.rules[r, THEN]:
                 s.movers[b, m, MOVER_ALIVE] = 0
+                touch(scratch, s.movers[b, m, MOVER_Y] * g.config[WIDTH] + s.movers[b, m, MOVER_X])
             return
 
 

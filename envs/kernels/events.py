@@ -14,7 +14,6 @@ from goalscope.envs.kernels.columns import (
     EVENT,
     EVENTS,
     HIGH,
-    HITS,
     LOW,
     MASK,
     MAX_STEPS,
@@ -56,7 +55,7 @@ def next_bits(rng: NDArray[np.uint64], b: int) -> np.uint64:
 
 @inline
 def touch(scratch: Scratch, cell: int) -> None:
-    """Remember that a cell changed; the list is long enough for every cell, twice."""
+    """Remember that a cell changed."""
     if scratch.dirty[0] + 1 < scratch.dirty.shape[0]:
         scratch.dirty[0] += 1
         scratch.dirty[scratch.dirty[0]] = cell
@@ -64,7 +63,10 @@ def touch(scratch: Scratch, cell: int) -> None:
 
 @inline
 def is_free(b: int, cell: int, s: State, width: int) -> bool:
-    """Whether a cell holds nothing at all: no object, mark, agent or mover."""
+    """Whether an inner cell holds nothing at all: no object, mark, agent or mover."""
+    x, y = cell % width, cell // width
+    if x == 0 or y == 0 or x == width - 1 or y == s.world.shape[1] // width - 1:
+        return False
     if s.world[b, cell] != NOTHING or s.body[b, Y] * width + s.body[b, X] == cell:
         return False
     for m in range(s.movers.shape[1]):
@@ -93,15 +95,16 @@ def random_free_cell(b: int, s: State, width: int) -> int:
 
 @helper
 def _change_marks(b: int, cell: int, r: int, s: State, g: Program, scratch: Scratch) -> None:
-    """Take a rule's marks off a cell and, for RESPAWN, put them on a random free one."""
+    """Take a rule's marks off a cell or, for RESPAWN, move them to a random free one if there is any."""
     taken = s.world[b, cell] & (np.uint32(g.rules[r, MASK]) << np.uint32(16))
-    s.world[b, cell] = s.world[b, cell] & ~taken
-    touch(scratch, cell)
     if g.rules[r, THEN] == RESPAWN:
         place = random_free_cell(b, s, g.config[WIDTH])
-        if place >= 0:
-            s.world[b, place] = s.world[b, place] | taken
-            touch(scratch, place)
+        if place < 0:
+            return
+        s.world[b, place] = s.world[b, place] | taken
+        touch(scratch, place)
+    s.world[b, cell] = s.world[b, cell] & ~taken
+    touch(scratch, cell)
 
 
 @helper
@@ -118,7 +121,6 @@ def apply_rule(b: int, r: int, s: State, p: Pool, g: Program) -> bool:
         s.tally[b, event] += 1
         if s.tally[b, events + event] < 0:
             s.tally[b, events + event] = s.body[b, TIME]
-        s.body[b, HITS] |= 1 << event
     if reward != 0.0:
         reward *= 1.0 - g.pays[r, DECAY] * (s.body[b, TIME] / s.body[b, MAX_STEPS])
         if event >= 0:
@@ -146,18 +148,23 @@ def fire_on_cell(b: int, on: int, cell: int, s: State, p: Pool, g: Program, scra
 
 
 @helper
-def fire_every_step(b: int, s: State, p: Pool, g: Program) -> None:
-    """Fire the STEP rules, then the QUOTA rules of events that have just reached the level's quota."""
+def remember_counts(b: int, s: State, g: Program, scratch: Scratch) -> None:
+    """Keep the event counts from before this step."""
+    for event in range(g.config[EVENTS]):
+        scratch.before[event] = s.tally[b, event]
+
+
+@helper
+def fire_every_step(b: int, s: State, p: Pool, g: Program, scratch: Scratch) -> None:
+    """Fire the STEP rules, then the QUOTA rules of events that have reached the level's quota in this step."""
     for r in range(g.rules.shape[0]):
         if g.rules[r, ON] == ON_STEP:
             apply_rule(b, r, s, p, g)
-    hits = s.body[b, HITS]
-    if hits == 0:
-        return
+    reached = 0
+    for event in range(g.config[EVENTS]):
+        if scratch.before[event] < p.start[s.body[b, SLOT], START_QUOTA + event] <= s.tally[b, event]:
+            reached |= 1 << event
     for r in range(g.rules.shape[0]):
-        if g.rules[r, ON] != ON_QUOTA:
-            continue
         for event in range(g.config[EVENTS]):
-            counted = (hits & g.rules[r, MASK]) >> event & 1
-            if counted and s.tally[b, event] == p.start[s.body[b, SLOT], START_QUOTA + event]:
+            if g.rules[r, ON] == ON_QUOTA and (g.rules[r, MASK] & reached) >> event & 1:
                 apply_rule(b, r, s, p, g)

@@ -187,8 +187,9 @@ def observe(
         _ego(b, s, g, v, obs)
         return
     cells = s.world.shape[1]
-    for i in range(cells if fresh else scratch.dirty[0]):
-        cell = i if fresh else scratch.dirty[i + 1]
+    whole = fresh or scratch.dirty[0] + 1 == scratch.dirty.shape[0]
+    for i in range(cells if whole else scratch.dirty[0]):
+        cell = i if whole else scratch.dirty[i + 1]
         if view == FULL:
             _full_cell(b, cell, s, g, v, obs)
         else:

@@ -15,7 +15,6 @@ from goalscope.envs.kernels.columns import (
     EVENTS,
     EVERY_STEP,
     HEADING,
-    HITS,
     IN_PLACE,
     KEEP_FINAL,
     LAST_HEADING,
@@ -28,7 +27,6 @@ from goalscope.envs.kernels.columns import (
     MOVER_PLACE,
     NEXT_STEP,
     NOW,
-    OFF,
     ON_BUMP,
     ON_DROP,
     ON_ENTER,
@@ -60,7 +58,7 @@ from goalscope.envs.kernels.columns import (
     Y,
 )
 from goalscope.envs.kernels.creatures import move_creatures, spawn_things
-from goalscope.envs.kernels.events import fire_every_step, fire_on_cell, touch
+from goalscope.envs.kernels.events import fire_every_step, fire_on_cell, remember_counts, touch
 from goalscope.envs.kernels.jit import helper, inline, kernel
 from goalscope.envs.kernels.observe import observe, observe_anew
 
@@ -94,7 +92,7 @@ def reset_one(b: int, s: State, p: Pool, g: Program) -> None:
 
 @helper
 def _record_episode(b: int, s: State, p: Pool, g: Program) -> None:
-    """Keep what the finished episode did and move on to the next slot."""
+    """Keep what the finished episode did."""
     s.last[b, LAST_LENGTH] = s.body[b, TIME]
     s.last[b, LAST_SLOT] = s.body[b, SLOT]
     s.last[b, LAST_HEADING] = s.body[b, HEADING]
@@ -103,8 +101,13 @@ def _record_episode(b: int, s: State, p: Pool, g: Program) -> None:
     s.gains[b, LAST_RETURN] = s.gains[b, SO_FAR]
     s.body[b, EPISODE] += 1
     s.body[b, OVER] = 1
-    if g.config[AUTORESET] != OFF:
-        s.body[b, SLOT] = (s.body[b, SLOT] + g.config[STRIDE]) % p.world.shape[0]
+
+
+@helper
+def _go_on(b: int, s: State, p: Pool, g: Program) -> None:
+    """Start the environment's next level."""
+    s.body[b, SLOT] = (s.body[b, SLOT] + g.config[STRIDE]) % p.world.shape[0]
+    reset_one(b, s, p, g)
 
 
 @inline
@@ -207,13 +210,14 @@ def _play(
     scratch.dirty[0] = 0
     s.body[b, TIME] += 1
     s.body[b, ENDED] = 0
-    s.body[b, HITS] = 0
     s.gains[b, NOW] = 0.0
+    if g.config[EVERY_STEP]:
+        remember_counts(b, s, g, scratch)
     _act(b, action, s, p, g, v, scratch)
     if s.movers.shape[1]:
         move_creatures(b, external, s, p, g, v, scratch)
     if g.config[EVERY_STEP]:
-        fire_every_step(b, s, p, g)
+        fire_every_step(b, s, p, g, scratch)
     if g.spawns.shape[0]:
         spawn_things(b, s, p, g, scratch)
     s.gains[b, SO_FAR] += s.gains[b, NOW]
@@ -242,7 +246,7 @@ def _finish(
         return False
     if g.config[KEEP_FINAL]:
         observe_anew(b, s, p, g, v, scratch, final)
-    reset_one(b, s, p, g)
+    _go_on(b, s, p, g)
     return True
 
 
@@ -269,7 +273,7 @@ def step_range(
         reward[b] = 0.0
         if s.body[b, OVER]:
             if mode == NEXT_STEP:
-                reset_one(b, s, p, g)
+                _go_on(b, s, p, g)
                 ended[0, b] = ended[1, b] = False
             observe_anew(b, s, p, g, v, scratch, obs)
             continue
@@ -314,6 +318,7 @@ def step_serial(
     dirty: NDArray[np.int32],
     distance: NDArray[np.int16],
     queue: NDArray[np.int16],
+    before: NDArray[np.int32],
     actions: NDArray[np.int64],
     external: NDArray[np.int64],
     previous: NDArray[np.uint8],
@@ -327,7 +332,7 @@ def step_serial(
     p = Pool(pool_world, pool_start, pool_value, pool_movers, pool_scripts)
     g = Program(config, rules, pays, kinds, kind_numbers, spawns, spawn_p)
     v = Lens(shown, look, sight, props, planes)
-    scratch = Scratch(dirty[0], distance[0], queue[0])
+    scratch = Scratch(dirty[0], distance[0], queue[0], before[0])
     step_range(0, world.shape[0], s, p, g, v, scratch, actions, external, previous, obs, final, reward, ended)
 
 
@@ -361,6 +366,7 @@ def step_parallel(
     dirty: NDArray[np.int32],
     distance: NDArray[np.int16],
     queue: NDArray[np.int16],
+    before: NDArray[np.int32],
     actions: NDArray[np.int64],
     external: NDArray[np.int64],
     previous: NDArray[np.uint8],
@@ -376,7 +382,7 @@ def step_parallel(
         p = Pool(pool_world, pool_start, pool_value, pool_movers, pool_scripts)
         g = Program(config, rules, pays, kinds, kind_numbers, spawns, spawn_p)
         v = Lens(shown, look, sight, props, planes)
-        scratch = Scratch(dirty[c], distance[c], queue[c])
+        scratch = Scratch(dirty[c], distance[c], queue[c], before[c])
         low, high = c * batch // chunks, (c + 1) * batch // chunks
         step_range(low, high, s, p, g, v, scratch, actions, external, previous, obs, final, reward, ended)
 
@@ -410,6 +416,7 @@ def reset_all(
     dirty: NDArray[np.int32],
     distance: NDArray[np.int16],
     queue: NDArray[np.int16],
+    before: NDArray[np.int32],
     obs: NDArray[np.uint8],
 ) -> None:
     """Start the level in every environment's slot and write all observations."""
@@ -417,7 +424,7 @@ def reset_all(
     p = Pool(pool_world, pool_start, pool_value, pool_movers, pool_scripts)
     g = Program(config, rules, pays, kinds, kind_numbers, spawns, spawn_p)
     v = Lens(shown, look, sight, props, planes)
-    scratch = Scratch(dirty[0], distance[0], queue[0])
+    scratch = Scratch(dirty[0], distance[0], queue[0], before[0])
     for b in range(world.shape[0]):
         reset_one(b, s, p, g)
         observe_anew(b, s, p, g, v, scratch, obs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -347,6 +348,18 @@ def test_a_met_mover_respawns_on_a_free_cell() -> None:
     engine.reset()
     engine.step(np.zeros(4000, int))
     assert fits(shares(engine.snapshot().movers, [(1, 1), (4, 1), (1, 2), (2, 2), (4, 2)]), [1, 1, 1, 1, 1])
+
+
+def test_nothing_comes_to_lie_on_an_open_edge_from_which_it_could_leave_the_grid() -> None:
+    rules = Rule(on=On.MEET, what="ghost", then=Then.RESPAWN), Rule(on=On.ENTER, what="coin", then=Then.RESPAWN)
+    world = replace(world_with(Policy.EXTERNAL, *rules), spawns=(Spawn(thing="apple", p=(1.0,), where=Where.FREE),))
+    text = ".......\n.#####.\n.#>1.#.\n.#####.\n.......\n1 = coin"
+    levels = from_ascii("mover: ghost at 3,2\n" + text, world)
+    engine = Engine(levels, world, batch=300)
+    engine.reset()
+    engine.step(np.zeros(300, int))
+    now = engine.snapshot()
+    assert set(now.movers[:, 0, 1].tolist()) == {2} and set(np.argwhere(now.marks)[:, 1].tolist()) == {2}
 
 
 def test_contact_can_end_the_episode() -> None:

@@ -169,7 +169,7 @@ def test_kernels_import_no_code_that_the_cache_key_leaves_out() -> None:
                 assert line.startswith("from goalscope.envs.kernels."), (source.name, line)
 
 
-# ---------------------------------------------------------------------------------------------------- nothing is writable
+# -------------------------------------------------------------------------------------------------- nothing is writable
 
 
 def test_without_a_writable_cache_a_read_only_install_compiles_and_works(package: Path, tmp_path: Path) -> None:

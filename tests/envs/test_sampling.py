@@ -503,9 +503,13 @@ def test_a_twin_differs_from_its_level_in_exactly_one_factor(id: str, shift: str
     assert (start_distances(family, twins, distribution.goals) >= 0).all()
 
 
-@pytest.mark.parametrize(("id", "shift", "factor"), [t for t in TWINS if t[1] != "train"])
+# Where a factor has only few places to go to, not every level has a strict twin.
+FREE = [t for t in TWINS if t[1] in ("off_corner", "apart")] + [("coin_corner", "other_corner", "agent")]
+
+
+@pytest.mark.parametrize(("id", "shift", "factor"), FREE)
 def test_a_strict_twin_is_a_conflict_level_too(id: str, shift: str, factor: str) -> None:
-    distribution = Distribution(FAMILIES[id], shift, {"layout": "open", "size": 11}, "query")
+    distribution = Distribution(FAMILIES[id], shift, {"layout": "open", "size": 13}, "query")
     levels = distribution.draw(range(20))
     twins = draw_twins(distribution, levels, factor, strict=True)
     assert conflict(FAMILIES[id], twins, distribution.goals).all() and not twins.equal(levels).any()
