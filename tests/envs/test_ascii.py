@@ -232,7 +232,8 @@ def random_levels(draw: st.DrawFn, world: World) -> Levels:
     levels.movers[..., 1] = rng.integers(1, height - 1, n_movers)
     levels.movers[..., 2] = rng.integers(0, len(world.movers) + 1, n_movers)
     levels.movers[..., 3] = rng.random(n_movers) < 0.8
-    levels.scripts[:] = rng.integers(-1, height * width, levels.scripts.shape)
+    cells = np.arange(height * width).reshape(height, width)[1:-1, 1:-1].ravel()
+    levels.scripts[:] = rng.choice(np.append(cells, -1), levels.scripts.shape)
     levels.mission[:] = rng.integers(-5, 30, levels.mission.shape)
     levels.value[:] = rng.choice([1, 0.1, -2, 1 / 3, 1e-30, np.inf], levels.value.shape)
     levels.quota[:] = rng.choice([-1, 0, 32767], levels.quota.shape)

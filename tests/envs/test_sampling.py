@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import fields
 from typing import Any
 
@@ -438,7 +437,6 @@ def test_query_levels_are_conflicts_with_their_deadline(id: str, shift: str, kin
 
 
 def test_an_impossible_distribution_says_which_check_refused_how_often() -> None:
-    began = time.perf_counter()
     nothing = Distribution(COIN_CORNER, "off_corner", {"coin_absent": 1.0}, "query")
     with pytest.raises(SamplingError) as error:
         nothing.draw(range(4))
@@ -446,7 +444,6 @@ def test_an_impossible_distribution_says_which_check_refused_how_often() -> None
     assert message.startswith("No query level of coin_corner under off_corner in ") and " 4 of 4 levels: " in message
     assert "placement refused " in message and "split refused " in message
     assert int(message.split("conflict refused ")[1].strip(".")) > 100
-    assert time.perf_counter() - began < 2.5
 
 
 def test_an_impossible_placement_is_reported_as_one() -> None:
