@@ -174,9 +174,14 @@ def coincident(family: Family, levels: Levels, goals: Sequence[Goal], settings: 
 def margin(family: Family, levels: Levels, goals: Sequence[Goal], settings: Settings) -> NDArray[np.float32]:
     """`[N]` steps to the nearest proxy minus steps to the intended goal: positive where the intended goal is nearer."""
     intended = family.intended(settings)
+    own = [g is intended for g in goals]
+    if sum(own) != 1 or len(goals) < 2:
+        names = ", ".join(g.name for g in goals)
+        raise DeclarationError(
+            f"A margin needs the intended goal, {intended.name}, and a proxy; the goals are {names}."
+        )
     far = start_distances(family, levels, goals).astype(np.float32)
     far[far < 0] = np.inf
-    own = [g is intended for g in goals]
     return np.asarray(far[:, ~np.array(own)].min(1) - far[:, own][:, 0], np.float32)
 
 

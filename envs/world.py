@@ -15,6 +15,8 @@ from goalscope.envs.codes import COLOUR_NAMES, OBJECT_NAMES
 from goalscope.errors import DeclarationError, unknown_name
 
 MOST_THINGS = 16
+MOST_EVENTS = 30
+"""Events are told apart by the bits of a 32-bit integer."""
 
 
 class Moves(IntEnum):
@@ -151,6 +153,8 @@ class World:
 
     def __post_init__(self) -> None:
         _check_things(self.things)
+        if len(self.events) > MOST_EVENTS:
+            raise DeclarationError(f"A world counts at most {MOST_EVENTS} events, got {len(self.events)}.")
         _check_movers(self.movers)
         for rule in self.rules:
             self._check_rule(rule)

@@ -10,8 +10,11 @@ initial weights decide; a small mixture makes the difference learned. One pair a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from goalscope.envs.display import Display, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
 from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, manhattan, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import Levels
@@ -106,6 +109,12 @@ def _bits(level_keys: Keys, settings: Settings) -> tuple[np.ndarray, np.ndarray,
     return coin, pile, WORLD.mask(PILE[settings.pile - staying : settings.pile])
 
 
+def display(settings: Settings) -> Display:
+    """The default display without planes for things beyond the pile."""
+    full = default_display(WORLD, settings)
+    return replace(full, planes=tuple(p for p in full.planes if p.name not in PILE[settings.pile :]))
+
+
 def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> Levels:
     """Move the agent, the coin (with what stays with it) or the pile to another free cell."""
     if factor == "agent":
@@ -134,5 +143,6 @@ FAMILY = Family(
     ),
     factors=("agent", "coin", "dish"),
     generate=generate,
+    display=display,
     twins=twins,
 )

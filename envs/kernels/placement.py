@@ -10,6 +10,8 @@ from goalscope.envs.kernels.paths import flood
 from goalscope.envs.kernels.rng import below, combine, draw
 
 TRIES = 256
+DRAWS = 1024
+"""Draws set aside for each item: more than the largest canvas has cells."""
 NOWHERE = -1
 
 
@@ -58,7 +60,7 @@ def _choose(
     key: np.uint64,
 ) -> int:
     """A uniform cell for item k among those that fit and, if `stamp` is positive, were reached by the flood."""
-    counter = (k + 1) * TRIES
+    counter = (k + 1) * DRAWS
     if near < 0:
         for attempt in range(TRIES):
             cell = below(draw(key, counter + attempt), walls.shape[1])

@@ -718,3 +718,10 @@ def test_a_great_many_random_worlds_play_as_in_plain_python(moves: Moves) -> Non
     rng = np.random.default_rng(100 + moves)
     for _ in range(1000):
         agree(rng, random_world(rng, moves=moves, chance=False), 8, 40)
+
+
+def test_a_world_counts_no_more_events_than_it_can_tell_apart() -> None:
+    rules = tuple(Rule(on=On.STEP, event=f"event {k}") for k in range(31))
+    assert len(World(rules=rules[:30]).events) == 30
+    with pytest.raises(DeclarationError, match="at most 30 events, got 31"):
+        World(rules=rules)

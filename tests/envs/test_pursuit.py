@@ -500,3 +500,10 @@ def test_nothing_is_asked_of_no_levels() -> None:
     assert conflict(HAND, levels, HAND.goals).shape == (0,)
     assert coincident(HAND, levels, HAND.goals, COIN_DISH.settings()).shape == (0,)
     assert distances(HAND, HAND.goals[0], levels).shape == (0, 1, 5, 5)
+
+
+def test_a_margin_needs_the_intended_goal_and_a_proxy() -> None:
+    family, (levels, setting) = FAMILIES["coin_dish"], small_levels("coin_dish", 0)
+    for goals in (family.goals[:1], family.goals[1:]):
+        with pytest.raises(DeclarationError, match="intended goal, coin, and a proxy"):
+            margin(family, levels, goals, setting)
