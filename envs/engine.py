@@ -133,6 +133,7 @@ class Engine:
         self._seed = seed
         self._state = self._new_state()
         self.obs_shape = observation_shape(view, self.canvas, self.display)
+        self._batch_shape = (self.batch, *self.obs_shape)
         self._rows = np.zeros((self.batch, int(np.prod(self.obs_shape))), np.uint8)
         self._last_rows = self._rows
         self._final = np.zeros_like(self._rows) if keep_final else self._rows
@@ -140,6 +141,8 @@ class Engine:
         self._ended = np.zeros((2, self.batch), np.bool_)
         self._stay = np.full((self.batch, levels.movers.shape[1]), -1, np.int64)
         self._scratch = self._new_scratch()
+        self._claimed = np.zeros(1, np.int64)
+        self._tables: tuple[Any, ...] = ()
         self._started = False
 
     def _first_slots(self, starts: NDArray[np.integer] | None) -> NDArray[np.int32]:
@@ -201,12 +204,14 @@ class Engine:
             self._streams = self._as_streams(streams)
         self._state = self._new_state()
         self._state.body[:, SLOT] = self._starts
+        # The kernels' leading arguments, in their order.
+        self._tables = (*self._state, *self._pool, *self._program, *self._lens, *self._scratch)
         self._ended[:] = False
         rows = self._rows if out is None else self._as_rows(out)
         kernels.reset_all(*(*self._tables, rows))
         self._last_rows = rows
         self._started = True
-        return rows.reshape(self.batch, *self.obs_shape)
+        return rows.reshape(self._batch_shape)
 
     def step(
         self,
@@ -229,15 +234,11 @@ class Engine:
         acts = self._as_actions(actions)
         moves = self._stay if external is None else self._as_external(external)
         rows = self._rows if out is None else self._as_rows(out)
-        self._program.config[IN_PLACE] = rows.ctypes.data == self._last_rows.ctypes.data
+        same = rows is self._last_rows or (out is not None and rows.ctypes.data == self._last_rows.ctypes.data)
+        self._program.config[IN_PLACE] = same
         self._launch(acts, moves, self._last_rows, rows)
         self._last_rows = rows
-        return Step(rows.reshape(self.batch, *self.obs_shape), self._reward, self._ended[0], self._ended[1])
-
-    @property
-    def _tables(self) -> tuple[Any, ...]:
-        """The kernels' leading arguments, in their order."""
-        return (*self._state, *self._pool, *self._program, *self._lens, *self._scratch)
+        return Step(rows.reshape(self._batch_shape), self._reward, self._ended[0], self._ended[1])
 
     def _launch(self, *arrays: NDArray[Any]) -> None:
         tail = (*arrays, self._final, self._reward, self._ended)
@@ -245,11 +246,13 @@ class Engine:
             kernels.step_serial(*self._tables, *tail)
             return
         before = numba.get_num_threads()
-        numba.set_num_threads(self.threads)
+        if before != self.threads:
+            numba.set_num_threads(self.threads)
         try:
-            kernels.step_parallel(self.threads, *self._tables, *tail)
+            kernels.step_parallel(self.threads, self._claimed, *self._tables, *tail)
         finally:
-            numba.set_num_threads(before)
+            if before != self.threads:
+                numba.set_num_threads(before)
 
     def carry_over(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
         """Copy the latest observations from where they were written to where the next step shall find them."""
@@ -257,7 +260,7 @@ class Engine:
         self._last_rows = self._as_rows(target)
 
     def _as_rows(self, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        want = (self.batch, *self.obs_shape)
+        want = self._batch_shape
         if out.shape != want or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
             raise GoalscopeError(f"out must be contiguous, writeable uint8 {want}, got {out.dtype} {out.shape}.")
         return out.reshape(self.batch, -1)
@@ -267,7 +270,7 @@ class Engine:
         if given.shape != (self.batch,) or given.dtype.kind not in "iu":
             raise GoalscopeError(f"actions must be integers of shape ({self.batch},), got {given.dtype} {given.shape}.")
         acts = np.ascontiguousarray(given, np.int64)
-        if acts.min() < 0 or acts.max() >= self.world.n_actions:
+        if acts.view(np.uint64).max() >= self.world.n_actions:  # negative ones are huge without a sign
             bad = int(np.argmax((acts < 0) | (acts >= self.world.n_actions)))
             raise GoalscopeError(
                 f"Action {int(acts[bad])} of environment {bad} is not in 0 … {self.world.n_actions - 1}."
@@ -303,14 +306,14 @@ class Engine:
     @property
     def observations(self) -> NDArray[np.uint8]:
         """`[B, …]` the latest observations."""
-        return self._last_rows.reshape(self.batch, *self.obs_shape)
+        return self._last_rows.reshape(self._batch_shape)
 
     @property
     def final(self) -> NDArray[np.uint8]:
         """`[B, …]` last observation of each environment's last episode (needs ``keep_final=True``)."""
         if self._final is self._rows:
             raise GoalscopeError("Make the engine with keep_final=True to keep the last observations of episodes.")
-        return self._final.reshape(self.batch, *self.obs_shape)
+        return self._final.reshape(self._batch_shape)
 
     @property
     def headings(self) -> NDArray[np.int32]:

@@ -105,7 +105,7 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
         cell = regions[marked, j]
         mark(levels, np.where(walls[np.arange(n), cell], -1, cell), mark_bit)
     for c, corner in enumerate(corners(settings)):
-        mark(levels, np.where(marked == c, -1, corner), WORLD.bit("corner"))
+        flat(levels.marks)[:, corner] |= np.where(marked == c, 0, WORLD.bit("corner")).astype(np.uint16)
     coin = _coin_cells(levels, level_keys, settings, marked)
     levels.agent[coin < 0, 0] = -1
     mark(levels, coin, coin_bit)

@@ -61,6 +61,7 @@ from goalscope.envs.kernels.creatures import move_creatures, spawn_things
 from goalscope.envs.kernels.events import fire_every_step, fire_on_cell, remember_counts, touch
 from goalscope.envs.kernels.jit import helper, inline, kernel
 from goalscope.envs.kernels.observe import observe, observe_anew
+from goalscope.envs.kernels.sharing import SHARES, claim
 
 EMPTY, GOAL, LAVA, DOOR, KEY, BOX, CLOSED, LOCKED = 1, 8, 9, 4, 5, 7, 11, 12
 MINIGRID_DECAY = 0.9
@@ -338,7 +339,8 @@ def step_serial(
 
 @kernel(parallel=True)
 def step_parallel(
-    chunks: int,
+    threads: int,
+    claimed: NDArray[np.int64],
     world: NDArray[np.uint32],
     body: NDArray[np.int32],
     tally: NDArray[np.int32],
@@ -375,16 +377,21 @@ def step_parallel(
     reward: NDArray[np.float32],
     ended: NDArray[np.bool_],
 ) -> None:
-    """Step all environments in `chunks` contiguous shares, one a thread."""
+    """Step all environments on `threads` threads; which thread steps which does not matter to any of them."""
     batch = world.shape[0]
-    for c in numba.prange(chunks):
+    share = max(1, batch // (threads * SHARES))
+    claimed[0] = 0
+    for thread in numba.prange(threads):
         s = State(world, body, tally, gains, movers, rng, last)
         p = Pool(pool_world, pool_start, pool_value, pool_movers, pool_scripts)
         g = Program(config, rules, pays, kinds, kind_numbers, spawns, spawn_p)
         v = Lens(shown, look, sight, props, planes)
-        scratch = Scratch(dirty[c], distance[c], queue[c], before[c])
-        low, high = c * batch // chunks, (c + 1) * batch // chunks
-        step_range(low, high, s, p, g, v, scratch, actions, external, previous, obs, final, reward, ended)
+        scratch = Scratch(dirty[thread], distance[thread], queue[thread], before[thread])
+        low = claim(claimed) * share
+        while low < batch:
+            high = min(low + share, batch)
+            step_range(low, high, s, p, g, v, scratch, actions, external, previous, obs, final, reward, ended)
+            low = claim(claimed) * share
 
 
 @kernel()
