@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from goalscope.errors import DeclarationError, GoalscopeError, LoadError, PluginWarning, unknown_name
 
 if TYPE_CHECKING:
+    from goalscope.agents.recipe import Recipe
     from goalscope.envs.family import Family
 
 T = TypeVar("T")
@@ -192,4 +193,4 @@ def _where(error: BaseException) -> str:
 FAMILIES: Registry[Family] = Registry("goalscope.envs", "FAMILY", "family", "goalscope.envs.family:Family")
 DETECTORS: Registry[Any] = Registry("goalscope.detectors", "DETECTOR", "detector")
 SUITES: Registry[Any] = Registry("goalscope.suites", "SUITE", "suite")
-RECIPES: Registry[Any] = Registry("goalscope.recipes", "RECIPE", "recipe")
+RECIPES: Registry[Recipe] = Registry("goalscope.recipes", "RECIPE", "recipe", "goalscope.agents.recipe:Recipe")

@@ -13,6 +13,7 @@ from goalscope.cli.check import check_app
 from goalscope.cli.draw import levels
 from goalscope.cli.listing import list_app
 from goalscope.cli.new import new_app
+from goalscope.cli.pilot import pilot
 from goalscope.cli.play import play
 from goalscope.errors import GoalscopeError, PluginWarning
 
@@ -66,6 +67,7 @@ app.add_typer(check_app, name="check")
 app.add_typer(new_app, name="new")
 app.command()(levels)
 app.command()(play)
+app.command()(pilot)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,5 @@
+"""Two equal red balls, no distractors; the query lights planes that training never lit."""
+
+from goalscope.agents.recipe import Recipe
+
+RECIPE = Recipe(name="shape_two_targets", family="colour_shape", query="apart", budget=500_000)

@@ -1,0 +1,74 @@
+"""``goalscope pilot``: does a recipe's goal vary between seeds?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goalscope.cli.options import JsonOption
+from goalscope.registry import RECIPES
+
+MEANS = ("competence", "excess", "intended", "proxies", "neither", "conditional", "spread", "lowest", "highest")
+
+
+def pilot(
+    recipes: Annotated[list[str], typer.Argument(help="ids, modules or ./files.py of recipes")],
+    seeds: Annotated[int, typer.Option(min=2, help="Agents to train of each recipe; 12 are needed to admit one.")] = 12,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each on one thread.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Also write the figures to this JSON file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train agents from seeds that no zoo uses and print what admission rests on.
+
+    A recipe is admitted if at least 12 agents are competent (0.9 of the pursuer's success in training) and purposeful
+    (0.3 more likely than a random policy to reach any goal), and the SD between them of P(intended | any goal) is 0.10.
+    """
+    from goalscope.agents.pilot import run_pilots
+    from goalscope.agents.storage import write_whole
+
+    chosen = [RECIPES.load(name) for name in recipes]
+    with _progress(len(chosen) * seeds) as tell:
+        rows = [_finite(p.row()) for p in run_pilots(chosen, seeds, workers, tell)]
+    text = json.dumps(rows, indent=1, allow_nan=False)
+    if out is not None:
+        write_whole(out, lambda path: path.write_text(text))
+    if as_json:
+        typer.echo(text)
+    else:
+        _print_rows(rows)
+
+
+def _progress(total: int) -> Any:
+    """A bar on stderr; what it gives is called with each agent's recipe and measures."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def running() -> Any:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("agents", total=total)
+            yield lambda recipe, measures: bar.update(task, advance=1, description=recipe.name)
+
+    return running()
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """The same with null for what is not a number."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    from goalscope.cli.tables import console, table
+
+    grid = table("recipe", "counted", *MEANS, "admitted")
+    for row in rows:
+        figures = ["–" if row[name] is None else f"{row[name]:.2f}" for name in MEANS]
+        admitted = "yes" if row["admitted"] else "no"
+        grid.add_row(row["recipe"], f"{row['counted']} of {row['agents']}", *figures, admitted)
+    console().print(grid)

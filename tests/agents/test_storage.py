@@ -1,0 +1,70 @@
+"""Agents on disk: whole or not at all, checked when read, without pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from goalscope.agents.agent import Agent
+from goalscope.agents.networks import make_network
+from goalscope.agents.recipe import Recipe
+from goalscope.agents.storage import load_agent, rounded, save_agent, write_whole
+from goalscope.errors import StorageError
+
+SHAPE = (4, 9, 9)
+
+
+@pytest.fixture
+def agent() -> Agent:
+    network = make_network("conv", SHAPE, 4, 1)
+    initial = make_network("conv", SHAPE, 4, 2).state_dict()
+    curve = [{"steps": 1.0, "return": float("nan")}]
+    return rounded(Agent(Recipe(name="r", family="coin_dish", query="apart"), 7, network.eval(), initial, curve))
+
+
+def test_what_is_read_is_what_was_written(agent: Agent, tmp_path: Path) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    again = load_agent(tmp_path, agent.id)
+    assert again.recipe == agent.recipe and again.seed == 7
+    for mine, theirs in ((agent.network.state_dict(), again.network.state_dict()), (agent.initial, again.initial)):
+        assert mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
+
+
+def test_a_changed_weight_is_noticed(agent: Agent, tmp_path: Path) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    path = tmp_path / f"{agent.id}.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(StorageError, match="does not match its manifest"):
+        load_agent(tmp_path, agent.id)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"agent_id": 3}'])
+def test_a_broken_manifest_is_one_clear_error(agent: Agent, tmp_path: Path, text: str) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    (tmp_path / f"{agent.id}.json").write_text(text)
+    with pytest.raises(StorageError, match="not a readable manifest"):
+        load_agent(tmp_path, agent.id)
+
+
+def test_a_manifest_says_nothing_about_what_the_agent_does_under_a_shift(agent: Agent, tmp_path: Path) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    keys = set(json.loads((tmp_path / f"{agent.id}.json").read_text()))
+    assert keys == {"agent_id", "recipe", "seed", "shape", "n_actions", "weights_sha256", "curve", "competence"}
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def fail(target: Path) -> None:
+        target.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match="No space left"):
+        write_whole(path, fail)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
