@@ -217,4 +217,4 @@ def test_goals_that_chance_finds_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("goalscope.envs.contract.paths.MOST_BY_CHANCE", 0.05)
     check = next(c for c in CHECKS if check_name(c) == "random_null")
     message = run_check(check, Subject(FAMILY, levels=16)).message
-    assert "random actions to reach 'coin' first" in message and "chance finds them" in message
+    assert re.search("random actions to reach '(coin|dish)' first", message) and "chance finds them" in message
