@@ -65,9 +65,13 @@ def _tile(cell: np.uint32, shown: NDArray[np.uint8]) -> int:
 
 @inline
 def _write(obs: NDArray[np.uint8], b: int, at: int, packed: np.uint32) -> None:
-    obs[b, at] = packed & np.uint32(0xFF)
-    obs[b, at + 1] = (packed >> np.uint32(8)) & np.uint32(0xFF)
-    obs[b, at + 2] = packed >> np.uint32(16)
+    row, place = (
+        np.uint64(b),
+        np.uint64(at),
+    )  # unsigned: a signed index may count from the end, which must be tested for
+    obs[row, place] = packed & np.uint32(0xFF)
+    obs[row, place + np.uint64(1)] = (packed >> np.uint32(8)) & np.uint32(0xFF)
+    obs[row, place + np.uint64(2)] = packed >> np.uint32(16)
 
 
 @inline
@@ -129,17 +133,18 @@ def _ego_row(b: int, x: int, y: int, dx: int, dy: int, s: State, g: Program, v: 
     """Seven cells across, from the left: their tiles packed in bytes, and a bit for each one that light passes."""
     clear = 0
     tiles = np.uint64(0)
+    width, height = np.int64(g.config[WIDTH]), np.int64(g.config[HEIGHT])
     for i in range(EGO_SIDE):
         tile = WALL_TILE
         solid = WALL_TILE
-        if 0 <= x < g.config[WIDTH] and 0 <= y < g.config[HEIGHT]:
-            cell = s.world[b, y * g.config[WIDTH] + x]
+        if np.uint64(x) < np.uint64(width) and np.uint64(y) < np.uint64(height):
+            cell = s.world[np.uint64(b), np.uint64(y * width + x)]
             solid = np.int64(cell & np.uint32(0xFF))
             tile = _tile(cell, v.shown)
             for m in range(s.movers.shape[1]):
                 if s.movers[b, m, MOVER_ALIVE] and s.movers[b, m, MOVER_X] == x and s.movers[b, m, MOVER_Y] == y:
                     tile = g.kinds[s.movers[b, m, MOVER_KIND], KIND_CODE]
-        if not v.props[solid] & OPAQUE:
+        if not v.props[np.uint64(solid)] & OPAQUE:
             clear |= 1 << i
         tiles |= np.uint64(tile) << np.uint64(8 * i)
         x -= dy
@@ -157,7 +162,7 @@ def _ego(b: int, s: State, g: Program, v: Lens, obs: NDArray[np.uint8]) -> None:
     dx = 1 if heading == 0 else -1 if heading == 2 else 0
     dy = 1 if heading == 1 else -1 if heading == 3 else 0
     for at in range(obs.shape[1]):
-        obs[b, at] = 0
+        obs[np.uint64(b), np.uint64(at)] = 0
     lit = 1 << MIDDLE
     for ahead in range(EGO_SIDE):
         x = s.body[b, X] + dx * ahead + dy * MIDDLE

@@ -270,7 +270,7 @@ def step_range(
 ) -> None:
     """Step environments `low` to `high`; `ended` `[2, B]` receives terminated and truncated."""
     mode = g.config[AUTORESET]
-    for b in range(low, high):
+    for b in range(np.uint64(low), np.uint64(high)):  # unsigned: no index has to be tested for counting from the end
         reward[b] = 0.0
         if s.body[b, OVER]:
             if mode == NEXT_STEP:
@@ -432,6 +432,6 @@ def reset_all(
     g = Program(config, rules, pays, kinds, kind_numbers, spawns, spawn_p)
     v = Lens(shown, look, sight, props, planes)
     scratch = Scratch(dirty[0], distance[0], queue[0], before[0])
-    for b in range(world.shape[0]):
+    for b in range(np.uint64(world.shape[0])):
         reset_one(b, s, p, g)
         observe_anew(b, s, p, g, v, scratch, obs)

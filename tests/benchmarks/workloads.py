@@ -78,16 +78,20 @@ def family_steps(family: str, batch: int = 1024, steps: int = 256) -> Workload:
     return run
 
 
-def generation(family: str, knobs: Knobs, n: int = 16384) -> Workload:
-    """Solvable training levels, placed and split, one thread; fresh indices in every call."""
+def generation(family: str, knobs: Knobs, n: int = 4096, calls: int = 8) -> Workload:
+    """Solvable training levels, placed and split, one thread; fresh indices in every call.
+
+    4096 at a time is what a stream of a thousand environments asks for.
+    """
     distribution = Distribution(FAMILIES.load(family), knobs=knobs)
     drawn = 0
 
     def run() -> int:
         nonlocal drawn
-        distribution.draw(range(drawn, drawn + n))
-        drawn += n
-        return n
+        for _ in range(calls):
+            distribution.draw(range(drawn, drawn + n))
+            drawn += n
+        return calls * n
 
     return run
 
