@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.envs.arguments import as_actions, as_external, as_rows, as_slots, as_streams
 from goalscope.envs.display import Display, default_display, make_lens
 from goalscope.envs.family import Family
 from goalscope.envs.kernels import step as kernels
@@ -128,8 +129,9 @@ class Engine:
         self._program.config[KEEP_FINAL] = keep_final and autoreset == "same"
         self._program.config[STRIDE] = self.batch if stride is None else stride
         self._lens = make_lens(self.world, self.display)
-        self._starts = self._first_slots(starts)
-        self._streams = self._as_streams(np.arange(self.batch) if streams is None else streams)
+        first = np.arange(self.batch) % len(levels) if starts is None else starts
+        self._starts = as_slots("starts", first, self.batch, len(levels))
+        self._streams = as_streams(np.arange(self.batch) if streams is None else streams, self.batch)
         self._seed = seed
         self._state = self._new_state()
         self.obs_shape = observation_shape(view, self.canvas, self.display)
@@ -144,19 +146,6 @@ class Engine:
         self._claimed = np.zeros(1, np.int64)
         self._tables: tuple[Any, ...] = ()
         self._started = False
-
-    def _first_slots(self, starts: NDArray[np.integer] | None) -> NDArray[np.int32]:
-        n = len(self._levels)
-        slots = np.arange(self.batch) % n if starts is None else np.asarray(starts)
-        if slots.shape != (self.batch,) or slots.min() < 0 or slots.max() >= n:
-            raise LevelError(f"starts must be {self.batch} indices from 0 to {n - 1}, got {starts}.")
-        return slots.astype(np.int32)
-
-    def _as_streams(self, streams: NDArray[np.integer]) -> NDArray[np.integer]:
-        numbers = np.asarray(streams)
-        if numbers.shape != (self.batch,) or numbers.dtype.kind not in "iu":
-            raise GoalscopeError(f"streams must be {self.batch} integers, got {streams}.")
-        return numbers
 
     def _new_state(self) -> State:
         batch, events = self.batch, len(self.world.events)
@@ -199,15 +188,15 @@ class Engine:
         New `starts` and `streams` `[B]` replace those the engine was made with.
         """
         if starts is not None:
-            self._starts = self._first_slots(starts)
+            self._starts = as_slots("starts", starts, self.batch, len(self._levels))
         if streams is not None:
-            self._streams = self._as_streams(streams)
+            self._streams = as_streams(streams, self.batch)
         self._state = self._new_state()
         self._state.body[:, SLOT] = self._starts
         # The kernels' leading arguments, in their order.
         self._tables = (*self._state, *self._pool, *self._program, *self._lens, *self._scratch)
         self._ended[:] = False
-        rows = self._rows if out is None else self._as_rows(out)
+        rows = self._rows if out is None else as_rows(out, self._batch_shape)
         kernels.reset_all(*(*self._tables, rows))
         self._last_rows = rows
         self._started = True
@@ -231,9 +220,9 @@ class Engine:
         """
         if not self._started:
             raise GoalscopeError("Call reset() before step().")
-        acts = self._as_actions(actions)
-        moves = self._stay if external is None else self._as_external(external)
-        rows = self._rows if out is None else self._as_rows(out)
+        acts = as_actions(actions, self.batch, self.world.n_actions)
+        moves = self._stay if external is None else as_external(external, self._stay.shape)
+        rows = self._rows if out is None else as_rows(out, self._batch_shape)
         same = rows is self._last_rows or (out is not None and rows.ctypes.data == self._last_rows.ctypes.data)
         self._program.config[IN_PLACE] = same
         self._launch(acts, moves, self._last_rows, rows)
@@ -257,40 +246,11 @@ class Engine:
     def carry_over(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
         """Copy the latest observations from where they were written to where the next step shall find them."""
         target[:] = source
-        self._last_rows = self._as_rows(target)
-
-    def _as_rows(self, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        want = self._batch_shape
-        if out.shape != want or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
-            raise GoalscopeError(f"out must be contiguous, writeable uint8 {want}, got {out.dtype} {out.shape}.")
-        return out.reshape(self.batch, -1)
-
-    def _as_actions(self, actions: NDArray[np.integer]) -> NDArray[np.int64]:
-        given = np.asarray(actions)
-        if given.shape != (self.batch,) or given.dtype.kind not in "iu":
-            raise GoalscopeError(f"actions must be integers of shape ({self.batch},), got {given.dtype} {given.shape}.")
-        acts = np.ascontiguousarray(given, np.int64)
-        if acts.view(np.uint64).max() >= self.world.n_actions:  # negative ones are huge without a sign
-            bad = int(np.argmax((acts < 0) | (acts >= self.world.n_actions)))
-            raise GoalscopeError(
-                f"Action {int(acts[bad])} of environment {bad} is not in 0 … {self.world.n_actions - 1}."
-            )
-        return acts
-
-    def _as_external(self, external: NDArray[np.integer]) -> NDArray[np.int64]:
-        given = np.asarray(external)
-        fits = given.shape == self._stay.shape and given.dtype.kind in "iu"
-        if not fits or (given.size and not -1 <= given.min() <= given.max() <= 3):
-            raise GoalscopeError(
-                f"external must be integers from -1 to 3 of shape {self._stay.shape}, got {given.dtype} {given.shape}."
-            )
-        return np.ascontiguousarray(given, np.int64)
+        self._last_rows = as_rows(target, self._batch_shape)
 
     def replace_levels(self, slots: NDArray[np.integer], levels: Levels) -> None:
         """Overwrite pool slots, for pools that stream new levels. Slots of running episodes must not be among them."""
-        slots = np.asarray(slots)
-        if slots.shape != (len(levels),) or (len(slots) and not 0 <= slots.min() <= slots.max() < len(self._levels)):
-            raise LevelError(f"slots must be {len(levels)} indices from 0 to {len(self._levels) - 1}, got {slots}.")
+        slots = as_slots("slots", slots, len(levels), len(self._levels))
         if levels.canvas != self.canvas:
             raise LevelError(f"The pool's canvas is {self.canvas}, the new levels' is {levels.canvas}.")
         validate(levels)
