@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Value
 from goalscope.envs.pursuit import margin, start_distances
-from goalscope.envs.rollout import random_null
+from goalscope.envs.rollout import random_null, return_gap
 from goalscope.envs.sampling import Distribution
 from goalscope.envs.splits import level_hashes
 from goalscope.envs.support import SupportReport, effective_number, support_report
@@ -40,10 +40,12 @@ class DiversityReport:
     """Minimum, quartiles and maximum of the number of cells without a wall."""
     distances: Mapping[str, tuple[float, ...]]
     """The same of the steps from the start, by goal, over the levels from which it can be reached."""
+    return_gap: Mapping[str, float]
+    """By proxy: how much less its pursuer earns than the intended goal's; about 0 in training."""
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a goal, for tables."""
-        own = {k: v for k, v in asdict(self).items() if k != "distances"}
+        own = {k: v for k, v in asdict(self).items() if k not in ("distances", "return_gap")}
         return [{**own, "goal": goal, "distance": quartiles} for goal, quartiles in self.distances.items()]
 
 
@@ -66,6 +68,7 @@ def diversity_report(
         held_out="layouts" if distribution.holds_out_layouts else "levels",
         free_cells=_quartiles((~sample.walls).sum((1, 2))),
         distances={g.name: _quartiles(far[far[:, k] >= 0, k]) for k, g in enumerate(distribution.goals)},
+        return_gap=return_gap(family, sample, distribution.goals, distribution.settings, seed=seed),
     )
 
 

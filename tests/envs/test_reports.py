@@ -129,6 +129,7 @@ def test_the_effective_number_counts_repeats() -> None:
 
 def test_the_diversity_of_an_open_room() -> None:
     report = diversity_report(COIN_DISH, knobs={"size": 5, "pairs": 1})
+    assert report.return_gap == {"dish": 0.0}
     assert report.distinct_layouts == 1 and report.effective_layouts == 1.0 and report.held_out == "levels"
     assert report.distinct_levels <= 9 * 8
     assert report.free_cells == (9.0,) * 5
@@ -148,3 +149,8 @@ def test_the_null_report_agrees_with_its_levels() -> None:
     levels = Distribution(COIN_DISH, "apart", split="query").draw(range(64))
     assert -levels.max_steps.max() / 2 <= report.margin[0] <= report.margin[2] <= report.margin[4]
     assert report.rows()[-1]["outcome"] == "neither" and report.rows()[0]["strength"] == 1.0
+
+
+def test_going_for_the_dish_costs_the_whole_reward_where_it_lies_apart_and_ends_the_episode() -> None:
+    report = diversity_report(COIN_DISH, "apart", {"dish_ends": True}, levels=300)
+    assert 0.95 < report.return_gap["dish"] <= 1

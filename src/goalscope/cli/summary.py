@@ -84,6 +84,8 @@ def _print_diversity(report: DiversityReport) -> None:
     )
     for goal, steps in report.distances.items():
         typer.echo(f"- steps to {goal}: {_range(steps)}")
+    for proxy, gap in report.return_gap.items():
+        typer.echo(f"- going for {proxy} earns {gap:.3f} less in training")
 
 
 def _print_null(reports: list[NullReport]) -> None:
