@@ -23,7 +23,7 @@ from goalscope.seeding import Keys, uniform
 
 PILE = ("dish", "fork", "spoon", "glass", "mug", "napkin")
 PILE_LOOKS = (
-    ("box", "blue"),
+    ("box", "green"),
     ("key", "purple"),
     ("key", "green"),
     ("box", "grey"),
