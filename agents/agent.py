@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from goalscope.agents.recipe import Recipe
 
 
+def agent_id(recipe: Recipe, seed: int) -> str:
+    """A name that says nothing about the agent but tells it from all others."""
+    return blake2b(f"{recipe.hash}/{seed}".encode(), digest_size=6).hexdigest()
+
+
 @dataclass(frozen=True)
 class Agent:
     """A network trained by a recipe from a seed. It plays by sampling at temperature 1."""
@@ -28,8 +33,7 @@ class Agent:
 
     @property
     def id(self) -> str:
-        """A name that says nothing about the agent but tells it from all others."""
-        return blake2b(f"{self.recipe.hash}/{self.seed}".encode(), digest_size=6).hexdigest()
+        return agent_id(self.recipe, self.seed)
 
 
 @torch.inference_mode()

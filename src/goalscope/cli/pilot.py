@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from goalscope.cli.options import JsonOption
+from goalscope.cli.progress import progress
 from goalscope.registry import RECIPES
 
 MEANS = ("competence", "excess", "intended", "proxies", "neither", "conditional", "spread", "lowest", "highest")
@@ -30,8 +31,9 @@ def pilot(
     from goalscope.agents.storage import write_whole
 
     chosen = [RECIPES.load(name) for name in recipes]
-    with _progress(len(chosen) * seeds) as tell:
-        rows = [_finite(p.row()) for p in run_pilots(chosen, seeds, workers, tell)]
+    with progress(len(chosen) * seeds) as tell:
+        pilots = run_pilots(chosen, seeds, workers, lambda recipe, _: tell(recipe.name))
+    rows = [_finite(p.row()) for p in pilots]
     text = json.dumps(rows, indent=1, allow_nan=False)
     if out is not None:
         write_whole(out, lambda path: path.write_text(text))
@@ -39,23 +41,6 @@ def pilot(
         typer.echo(text)
     else:
         _print_rows(rows)
-
-
-def _progress(total: int) -> Any:
-    """A bar on stderr; what it gives is called with each agent's recipe and measures."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextmanager
-    def running() -> Any:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("agents", total=total)
-            yield lambda recipe, measures: bar.update(task, advance=1, description=recipe.name)
-
-    return running()
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
