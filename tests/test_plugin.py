@@ -54,6 +54,14 @@ def test_the_command_line_lists_it(installed: Path) -> None:
     assert "lighthouse" in python(installed, "-m", "goalscope", "list", "envs")
 
 
+def test_it_keeps_the_contract_and_has_pursuers_splits_and_pictures(installed: Path, tmp_path: Path) -> None:
+    assert "✗" not in python(installed, "-m", "goalscope", "check", "env", "lighthouse")
+    picture = tmp_path / "far.png"
+    options = ["--shift", "far", "--split", "query", "--grid", "2x2", "--paths", "--out", str(picture)]
+    python(installed, "-m", "goalscope", "levels", "lighthouse", *options)
+    assert picture.stat().st_size > 1000
+
+
 def test_it_is_one_short_file() -> None:
     lines = (EXAMPLE / "goalscope_plugin_example" / "lighthouse.py").read_text().splitlines()
     assert len(lines) <= 60

@@ -16,6 +16,9 @@ CASES: dict[str, Callable[[], workloads.Workload]] = {
     "ego view, DoorKey 8x8, 2 threads": lambda: workloads.ego_steps(2, steps=50),
     "full grid, 13x13 mazes, 1 thread": lambda: workloads.maze_steps(1, rollouts=2),
     "full grid, 13x13 mazes, 2 threads": lambda: workloads.maze_steps(2, rollouts=2),
+    "observe: full grid": lambda: workloads.observing("full"),
+    "observe: ego view": lambda: workloads.observing("ego"),
+    "observe: planes": lambda: workloads.observing("planes"),
     "generate 13x13 tree mazes": lambda: workloads.generation("coin_dish", workloads.MAZE, 4096),
     "solve 13x13 tree mazes": lambda: workloads.solving("coin_dish", workloads.MAZE, 1024),
 }

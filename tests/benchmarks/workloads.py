@@ -78,6 +78,18 @@ def family_steps(family: str, batch: int = 1024, steps: int = 256) -> Workload:
     return run
 
 
+def observing(view: str, batch: int = 1024) -> Workload:
+    """Whole observations of fresh levels of `coin_corner`, one thread."""
+    distribution = Distribution(FAMILIES.load("coin_corner"))
+    engine = Engine(distribution.draw(range(batch)), distribution.family, view)
+
+    def run() -> int:
+        engine.reset()
+        return batch
+
+    return run
+
+
 def generation(family: str, knobs: Knobs, n: int = 4096, calls: int = 8) -> Workload:
     """Solvable training levels, placed and split, one thread; fresh indices in every call.
 
