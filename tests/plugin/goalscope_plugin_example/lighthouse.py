@@ -22,7 +22,8 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     """Agent, lamp and, at the knob's distance from the lamp, the beach."""
     walls = draw_walls(level_keys, settings)
     near = [(-1, 0), (-1, 0), (1, max(1, settings.radius))]
-    cells = scatter(walls, level_keys, settings, np.full((len(level_keys), 3), -1), near=near)
+    blocking = [False, settings.radius > 0, False]  # the lamp ends the episode: the beach must not lie behind it
+    cells = scatter(walls, level_keys, settings, np.full((len(level_keys), 3), -1), near=near, blocking=blocking)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
     placed = cells[:, 0] >= 0
     mark(levels, np.where(placed, cells[:, 1], -1), WORLD.bit("lamp"))
