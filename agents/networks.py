@@ -28,10 +28,12 @@ class ActorCritic(nn.Module):
     Bytes are scaled to [0, 1]; floats count as scaled already, which is what gradients down to the observation need.
     """
 
-    def __init__(self, body: nn.Sequential, policy: nn.Linear, value: nn.Linear) -> None:
+    def __init__(self, body: nn.Sequential, width: int, n_actions: int) -> None:
         super().__init__()
         self.input = Site()
-        self.body, self.policy, self.value = body, policy, value
+        self.body = body
+        self.policy = _orthogonal(nn.Linear(width, n_actions), 0.01)
+        self.value = _orthogonal(nn.Linear(width, 1), 1.0)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         planes = self.input(obs if obs.is_floating_point() else obs.float() / 255)
@@ -62,29 +64,26 @@ def _block(**parts: nn.Module) -> nn.Sequential:
 
 
 def conv(shape: Shape, n_actions: int, *, channels: int = 16, width: int = 64) -> ActorCritic:
-    """Three 3×3 convolutions (c, 2c stride 2, 2c stride 2), one dense layer. Sites: conv1, conv2, conv3, dense.
-
-    PyTorch's default initialisation throughout: where two planes always light together training never tells them apart,
-    and what the first layer happens to begin with decides between them.
-    """
+    """Three 3×3 convolutions (c, 2c stride 2, 2c stride 2), one dense layer. Sites: conv1, conv2, conv3, dense."""
     planes, height, across = shape
+    root2 = math.sqrt(2)
     flat = 2 * channels * math.ceil(height / 4) * math.ceil(across / 4)
     body = _block(
-        layer1=nn.Conv2d(planes, channels, 3, padding=1),
+        layer1=_orthogonal(nn.Conv2d(planes, channels, 3, padding=1), root2),
         relu1=nn.ReLU(),
         conv1=Site(),
-        layer2=nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+        layer2=_orthogonal(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), root2),
         relu2=nn.ReLU(),
         conv2=Site(),
-        layer3=nn.Conv2d(2 * channels, 2 * channels, 3, stride=2, padding=1),
+        layer3=_orthogonal(nn.Conv2d(2 * channels, 2 * channels, 3, stride=2, padding=1), root2),
         relu3=nn.ReLU(),
         conv3=Site(),
         flat=nn.Flatten(),
-        layer4=nn.Linear(flat, width),
+        layer4=_orthogonal(nn.Linear(flat, width), root2),
         relu4=nn.ReLU(),
         dense=Site(),
     )
-    return ActorCritic(body, nn.Linear(width, n_actions), nn.Linear(width, 1))
+    return ActorCritic(body, width, n_actions)
 
 
 def _tower(inputs: int, width: int) -> nn.Sequential:
