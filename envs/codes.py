@@ -37,9 +37,6 @@ RIGHT, DOWN, LEFT, UP = range(4)
 TURN_LEFT, TURN_RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 """MiniGrid's actions."""
 
-CARDINAL_NAMES = ("right", "down", "left", "up")
-TURNING_NAMES = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
-
 
 def code(kind: str, colour: str = "red") -> int:
     """The byte of an object: ``code("ball", "blue")``, ``code("locked door", "red")``."""

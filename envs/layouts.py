@@ -146,10 +146,7 @@ def random_cells(level_keys: Keys, allowed: NDArray[np.bool_]) -> NDArray[np.int
 
 def free_cells(levels: Levels) -> NDArray[np.bool_]:
     """`[N, H, W]` cells that hold nothing and where the agent does not stand."""
-    free = (levels.cells == EMPTY_CODE) & (levels.marks == 0)
-    rows = np.flatnonzero(levels.placed)
-    free[rows, levels.agent[rows, 1], levels.agent[rows, 0]] = False
-    return np.asarray(free)
+    return np.asarray((levels.cells == EMPTY_CODE) & (levels.marks == 0) & ~levels.agent_cells)
 
 
 def move_marks(

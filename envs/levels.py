@@ -82,6 +82,13 @@ class Levels:
         return np.asarray((self.cells & 15) == WALL)
 
     @property
+    def agent_cells(self) -> NDArray[np.bool_]:
+        """`[N, H, W]` where the agent stands (for an unplaced level, in the border)."""
+        cells = np.zeros(self.cells.shape, bool)
+        cells[np.arange(len(self)), self.agent[:, 1], self.agent[:, 0]] = True
+        return cells
+
+    @property
     def placed(self) -> NDArray[np.bool_]:
         """`[N]` false where the generator found no place for something."""
         return np.asarray(self.agent[:, 0] >= 0)

@@ -16,7 +16,6 @@ from goalscope.envs.levels import Levels, flat
 from goalscope.envs.world import Moves, World
 from goalscope.errors import DeclarationError
 
-OUT_OF_REACH = -1
 NEAREST_GOAL = 3
 """Every goal of a conflict level is at least this many steps from the start."""
 
@@ -100,9 +99,7 @@ def _can_miss(family: Family, levels: Levels, goal: Goal, other: Goal) -> NDArra
     agent stands without having entered, excepted).
     """
     target, trigger = targets(family, goal, levels), targets(family, other, levels)
-    start = np.zeros(trigger.shape, bool)
-    start[np.arange(len(levels)), levels.agent[:, 1], levels.agent[:, 0]] = True
-    blocked = blocked_cells(levels) | (ending_cells(family.world, levels) & ~target) | (trigger & ~start)
+    blocked = blocked_cells(levels) | (ending_cells(family.world, levels) & ~target) | (trigger & ~levels.agent_cells)
     around = at_start(levels, search(family.world, blocked, target & ~trigger))
     return np.asarray(around == at_start(levels, distances(family, goal, levels)))
 

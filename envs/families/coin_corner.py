@@ -187,14 +187,7 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     if settings.coin == "off_corner":
         return move_marks(levels, COIN, level_keys, allowed=off_corner_places(levels, settings))
     unmarked = has_marks(levels, WORLD.bit("corner")) & ~has_marks(levels, COIN)
-    return move_marks(levels, COIN, level_keys, allowed=unmarked & ~_agent_cells(levels))
-
-
-def _agent_cells(levels: Levels) -> NDArray[np.bool_]:
-    """`[N, H, W]` where the agent stands."""
-    cells = np.zeros(levels.cells.shape, bool)
-    cells[np.arange(len(levels)), levels.agent[:, 1], levels.agent[:, 0]] = True
-    return cells
+    return move_marks(levels, COIN, level_keys, allowed=unmarked & ~levels.agent_cells)
 
 
 def _move_mark(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
@@ -202,7 +195,7 @@ def _move_mark(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
     moved = levels.take(slice(None))
     marks = flat(moved.marks)
     bits = np.bitwise_or.reduce(marks & np.uint16(MARK), axis=1)
-    unmarked = has_marks(levels, WORLD.bit("corner")) & ~has_marks(levels, COIN) & ~_agent_cells(levels)
+    unmarked = has_marks(levels, WORLD.bit("corner")) & ~has_marks(levels, COIN) & ~levels.agent_cells
     place = random_cells(level_keys, unmarked)
     marks &= np.uint16(~(MARK | WORLD.bit("corner")) & 0xFFFF)
     for region, corner in zip(region_cells(settings), corners(settings), strict=True):
@@ -211,7 +204,7 @@ def _move_mark(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
             mark(moved, np.where(free, cell, -1), bits)
         mark(moved, np.where(place == corner, -1, corner), WORLD.bit("corner"))
     moved.agent[place < 0, 0] = -1
-    kept_clear = _agent_cells(levels) | (has_marks(moved, COIN) & (settings.coin != "marked"))
+    kept_clear = levels.agent_cells | (has_marks(moved, COIN) & (settings.coin != "marked"))
     moved.agent[(has_marks(moved, MARK) & kept_clear).any((1, 2)), 0] = -1
     return moved
 

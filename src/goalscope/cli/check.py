@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from goalscope.cli.jsonable import finite
 from goalscope.cli.options import JsonOption, SeedOption
 from goalscope.errors import GoalscopeError
 from goalscope.registry import FAMILIES
@@ -76,16 +76,7 @@ def _as_data(report: CheckReport, summary: Summary | None) -> dict[str, Any]:
         for r in report.results
     ]
     parts = asdict(summary) if summary else {"support": None, "diversity": None, "null": [], "problems": []}
-    return {"family": report.family, "passed": report.passed, "results": results, **_finite(parts)}
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return {"family": report.family, "passed": report.passed, "results": results, **finite(parts)}
 
 
 def _print_results(report: CheckReport) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from goalscope.cli.jsonable import finite
 from goalscope.cli.options import JsonOption
 from goalscope.cli.progress import progress
 from goalscope.registry import RECIPES
@@ -33,7 +34,7 @@ def pilot(
     chosen = [RECIPES.load(name) for name in recipes]
     with progress(len(chosen) * seeds) as tell:
         pilots = run_pilots(chosen, seeds, workers, lambda recipe, _: tell(recipe.name))
-    rows = [_finite(p.row()) for p in pilots]
+    rows = [finite(p.row()) for p in pilots]
     text = json.dumps(rows, indent=1, allow_nan=False)
     if out is not None:
         write_whole(out, lambda path: path.write_text(text))
@@ -41,11 +42,6 @@ def pilot(
         typer.echo(text)
     else:
         _print_rows(rows)
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """The same with null for what is not a number."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
