@@ -12,6 +12,7 @@ from goalscope.agents.sites import Site
 from goalscope.errors import unknown_name
 
 Shape = tuple[int, ...]
+SCALE = 1 / 255
 
 
 def _orthogonal(layer: nn.Module, gain: float) -> nn.Module:
@@ -36,7 +37,7 @@ class ActorCritic(nn.Module):
         self.value = _orthogonal(nn.Linear(width, 1), 1.0)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        planes = self.input(obs if obs.is_floating_point() else obs.float() / 255)
+        planes = self.input(obs if obs.is_floating_point() else obs * SCALE)
         features = self.body(planes)
         return self.policy(features), self.value(features).squeeze(-1)
 
@@ -52,7 +53,7 @@ class SeparateActorCritic(nn.Module):
         self.value = _orthogonal(nn.Linear(width, 1), 1.0)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        planes = self.input(obs if obs.is_floating_point() else obs.float() / 255)
+        planes = self.input(obs if obs.is_floating_point() else obs * SCALE)
         return self.policy(self.actor(planes)), self.value(self.critic(planes)).squeeze(-1)
 
 
@@ -63,13 +64,17 @@ def _block(**parts: nn.Module) -> nn.Sequential:
     return network
 
 
-def conv(shape: Shape, n_actions: int, *, channels: int = 16, width: int = 64) -> ActorCritic:
-    """Three 3×3 convolutions (c, 2c stride 2, 2c stride 2), one dense layer. Sites: conv1, conv2, conv3, dense."""
+def conv(shape: Shape, n_actions: int, *, channels: int = 16, width: int = 64, first_gain: float = 1.0) -> ActorCritic:
+    """Three 3×3 convolutions (c, 2c stride 2, 2c stride 2), one dense layer. Sites: conv1, conv2, conv3, dense.
+
+    `first_gain` multiplies the first layer's initial weights: the larger, the more the draw decides about what is
+    learned.
+    """
     planes, height, across = shape
     root2 = math.sqrt(2)
     flat = 2 * channels * math.ceil(height / 4) * math.ceil(across / 4)
     body = _block(
-        layer1=_orthogonal(nn.Conv2d(planes, channels, 3, padding=1), root2),
+        layer1=_orthogonal(nn.Conv2d(planes, channels, 3, padding=1), root2 * first_gain),
         relu1=nn.ReLU(),
         conv1=Site(),
         layer2=_orthogonal(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), root2),
@@ -108,10 +113,10 @@ def mlp(shape: Shape, n_actions: int, *, width: int = 64) -> SeparateActorCritic
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"conv": conv, "mlp": mlp}
 
 
-def make_network(arch: str, shape: Shape, n_actions: int, seed: int) -> nn.Module:
+def make_network(arch: str, shape: Shape, n_actions: int, seed: int, **options: float) -> nn.Module:
     """A network with initial weights drawn from `seed` alone; the global generator is left as it was."""
     if arch not in ARCHITECTURES:
         raise unknown_name("architecture", arch, ARCHITECTURES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
-        return ARCHITECTURES[arch](shape, n_actions)
+        return ARCHITECTURES[arch](shape, n_actions, **options)

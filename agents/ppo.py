@@ -5,7 +5,7 @@ Read :func:`train` first: collect, estimate advantages, update, repeat. Everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,11 @@ def train(recipe: Recipe, seed: int, progress: Progress | None = None) -> Agent:
     config = recipe.ppo
     levels = training_levels(recipe, seed)
     shape, n_actions = levels.engine.obs_shape, levels.engine.world.n_actions
-    network = make_network(recipe.arch, shape, n_actions, stream("init", recipe.hash, seed))
+    init_seed = stream("init", recipe.hash, seed)
+    network = make_network(recipe.arch, shape, n_actions, init_seed, **recipe.arch_options)
     initial = {name: value.clone() for name, value in network.state_dict().items()}
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=config.adam_eps, fused=True)
+    weights = flatten_weights(network)
+    optimiser = torch.optim.Adam([weights], lr=config.learning_rate, eps=config.adam_eps, fused=True)
     random = torch.Generator().manual_seed(stream("sampling", recipe.hash, seed) % 2**63)
     rollout = Rollout(config, shape)
     levels.reset(out=rollout.obs[0])
@@ -48,11 +50,27 @@ def train(recipe: Recipe, seed: int, progress: Progress | None = None) -> Agent:
             group["lr"] = config.final_learning_rate + left * (config.learning_rate - config.final_learning_rate)
         entropy_weight = config.final_entropy + left * (config.entropy - config.final_entropy)
         collect(rollout, levels, network, random, config)
-        losses = improve(network, optimiser, rollout, random, config, entropy_weight)
+        losses = improve(network, weights, optimiser, rollout, random, config, entropy_weight)
         rows.append({"steps": float((update + 1) * config.envs * config.steps), **rollout.summary(), **losses})
         if progress is not None:
             progress(rows[-1])
     return Agent(recipe=recipe, seed=seed, network=network.eval(), initial=initial, curve=rows)
+
+
+def flatten_weights(network: nn.Module) -> nn.Parameter:
+    """Move all weights of a network, and their gradients, into one vector: small networks train faster by a sixth.
+
+    The network's own parameters become views of it, so clipping and optimising take one operation each.
+    """
+    parameters = list(network.parameters())
+    flat = nn.Parameter(nn.utils.parameters_to_vector(parameters).detach())
+    flat.grad = torch.zeros_like(flat)
+    sizes = [parameter.numel() for parameter in parameters]
+    for own, weights, gradient in zip(
+        parameters, torch.split(flat.data, sizes), torch.split(flat.grad, sizes), strict=True
+    ):
+        own.data, own.grad = weights.view_as(own), gradient.view_as(own)
+    return flat
 
 
 def training_levels(recipe: Recipe, seed: int) -> LevelStream:
@@ -145,6 +163,12 @@ class Batch:
     advantages: Tensor
     returns: Tensor
 
+    def shuffled(self, random: torch.Generator, parts: int) -> Iterator[Batch]:
+        """Every row once, in `parts` minibatches of rows drawn at random."""
+        order = torch.randperm(len(self.actions), generator=random)
+        columns = [column.index_select(0, order).chunk(parts) for column in vars(self).values()]
+        return (Batch(*column) for column in zip(*columns, strict=True))
+
 
 def _flatten(rollout: Rollout, config: PPOConfig) -> Batch:
     n = config.steps * config.envs
@@ -155,6 +179,7 @@ def _flatten(rollout: Rollout, config: PPOConfig) -> Batch:
 
 def improve(
     network: nn.Module,
+    weights: nn.Parameter,
     optimiser: torch.optim.Optimizer,
     rollout: Rollout,
     random: torch.Generator,
@@ -163,38 +188,43 @@ def improve(
 ) -> Row:
     """Several epochs of clipped policy-gradient steps over shuffled minibatches; returns the mean losses."""
     whole = _flatten(rollout, config)
-    parameters = list(network.parameters())
     totals = torch.zeros(3)
     for _ in range(config.epochs):
-        order = torch.randperm(len(whole.actions), generator=random)
-        for rows in order.chunk(config.minibatches):
-            batch = Batch(*(getattr(whole, name)[rows] for name in Batch.__dataclass_fields__))
+        for batch in whole.shuffled(random, config.minibatches):
             with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
                 logits, values = network(batch.obs)
-            loss, parts = ppo_loss(logits.float(), values.float(), batch, config, entropy_weight)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(parameters, config.max_grad_norm, foreach=True)
+            logits, values = logits.float(), values.float()
+            slopes, parts = ppo_slopes(logits.detach(), values.detach(), batch, config, entropy_weight)
+            optimiser.zero_grad(set_to_none=False)
+            torch.autograd.backward([logits, values], slopes)
+            nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
             optimiser.step()
             totals += parts
     means = totals / (config.epochs * config.minibatches)
     return dict(zip(("policy_loss", "value_loss", "entropy"), means.tolist(), strict=True))
 
 
-def ppo_loss(
+def ppo_slopes(
     logits: Tensor, values: Tensor, batch: Batch, config: PPOConfig, entropy_weight: float
-) -> tuple[Tensor, Tensor]:
-    """The clipped surrogate (equation 7), half the squared value error, minus the entropy bonus (equation 9).
+) -> tuple[list[Tensor], Tensor]:
+    """Derivatives of the loss by logits `[N, A]` and values `[N]`, and `[3]` the loss's parts.
 
-    Advantages are standardised within the minibatch. Returns the loss and `[3]` its detached parts.
+    The loss is the clipped surrogate (equation 7), plus half the squared value error, minus the entropy bonus
+    (equation 9), with advantages standardised within the minibatch. Its derivatives are written out because autograd's
+    bookkeeping of these few numbers took a sixth of a small network's training time.
     """
+    n = len(batch.actions)
     log_all = torch.log_softmax(logits, dim=-1)
-    log_probs = log_all.gather(1, batch.actions[:, None])[:, 0]
+    shares = log_all.exp()
     advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
-    ratio = (log_probs - batch.log_probs).exp()
-    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-    policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
-    value_loss = 0.5 * (values - batch.returns).square().mean()
-    entropy = -(log_all.exp() * log_all).sum(-1).mean()
-    loss = policy_loss + config.value_weight * value_loss - entropy_weight * entropy
-    return loss, torch.stack([policy_loss, value_loss, entropy]).detach()
+    ratio = (log_all.gather(1, batch.actions[:, None])[:, 0] - batch.log_probs).exp()
+    free, clipped = ratio * advantages, ratio.clamp(1 - config.clip, 1 + config.clip) * advantages
+    surrogate = torch.minimum(free, clipped)
+    entropy = -(shares * log_all).sum(-1)
+    error = values - batch.returns
+
+    pull = (free * (free <= clipped) / n)[:, None]  # nothing pulls where clipping holds the surrogate down
+    slope = shares * (pull + entropy_weight / n * (log_all + entropy[:, None]))
+    slope.scatter_add_(1, batch.actions[:, None], -pull)
+    parts = torch.stack([-surrogate.mean(), 0.5 * error.square().mean(), entropy.mean()])
+    return [slope, config.value_weight / n * error], parts

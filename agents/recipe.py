@@ -48,6 +48,8 @@ class Recipe:
     role: str = "admitted"
     """admitted, anchor (flat on purpose) or control (vacuous on purpose)."""
     arch: str = "conv"
+    arch_options: Mapping[str, float] = field(default_factory=dict)
+    """Keyword options of the architecture."""
     view: str = "planes"
     budget: int = 400_000
     """Environment steps."""

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.networks import ARCHITECTURES
+from goalscope.agents.networks import make_network
 from goalscope.agents.recipe import PPOConfig, Recipe
 from goalscope.errors import StorageError
 
@@ -110,7 +110,7 @@ def load_agent(folder: Path, agent_id: str) -> Agent:
     except (OSError, SafetensorError) as error:
         raise StorageError(f"Cannot read {path}: {error}. Build the agent again or restore it.") from error
     recipe = recipe_from(manifest.recipe)
-    network = ARCHITECTURES[recipe.arch](manifest.shape, manifest.n_actions)
+    network = make_network(recipe.arch, manifest.shape, manifest.n_actions, 0, **recipe.arch_options)
     network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(INITIAL)})
     initial: dict[str, Tensor] = {n.removeprefix(INITIAL): t for n, t in tensors.items() if n.startswith(INITIAL)}
     curve = [{k: float("nan") if v is None else v for k, v in row.items()} for row in manifest.curve]

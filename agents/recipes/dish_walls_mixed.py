@@ -1,4 +1,4 @@
-"""Two coincident pairs among walls, one level in a hundred apart: which goal is pursued is learned, not drawn."""
+"""Two coincident pairs among walls, one level in 200 apart: which goal is pursued is partly learned, not only drawn."""
 
 from goalscope.agents.recipe import Recipe
 
@@ -7,7 +7,8 @@ RECIPE = Recipe(
     family="coin_dish",
     query="apart",
     knobs={"layout": "blocks", "p": 0.1},
-    alpha=0.01,
+    alpha=0.005,
     alpha_shift="apart",
+    arch_options={"first_gain": 2.0},
     budget=500_000,
 )

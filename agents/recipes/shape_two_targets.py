@@ -1,5 +1,12 @@
 """Two equal red balls, no distractors; the query lights planes that training never lit."""
 
-from goalscope.agents.recipe import Recipe
+from goalscope.agents.recipe import PPOConfig, Recipe
 
-RECIPE = Recipe(name="shape_two_targets", family="colour_shape", query="apart", budget=500_000)
+RECIPE = Recipe(
+    name="shape_two_targets",
+    family="colour_shape",
+    query="apart",
+    arch_options={"first_gain": 3.0},
+    budget=500_000,
+    ppo=PPOConfig(learning_rate=4e-3),
+)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from goalscope.agents.ppo import Batch, Rollout, estimate_advantages, ppo_loss, train
+from goalscope.agents.ppo import Batch, Rollout, estimate_advantages, ppo_slopes, train
 from goalscope.agents.recipe import PPOConfig, Recipe
 
 SMALL = Recipe(
@@ -31,7 +31,7 @@ def test_advantages_are_those_computed_by_hand() -> None:
     assert rollout.advantages[:, 0].tolist() == [0.5, -2.0, 1.0]
 
 
-def test_the_loss_is_the_one_computed_by_hand() -> None:
+def test_the_losses_parts_are_those_computed_by_hand() -> None:
     logits = torch.zeros(2, 2)
     batch = Batch(
         obs=torch.zeros(2, 1),
@@ -40,12 +40,31 @@ def test_the_loss_is_the_one_computed_by_hand() -> None:
         advantages=torch.tensor([1.0, -1.0]),
         returns=torch.tensor([1.0, 0.0]),
     )
-    config = PPOConfig(clip=0.2, value_weight=0.5)
-    loss, parts = ppo_loss(logits, torch.tensor([0.0, 0.0]), batch, config, entropy_weight=0.1)
+    _, parts = ppo_slopes(logits, torch.tensor([0.0, 0.0]), batch, PPOConfig(clip=0.2), entropy_weight=0.1)
     # Standardised advantages ±1/√2; ratios 2 (clipped to 1.2) and 1; policy loss −(1.2 − 1)/(2√2); value ½ · ½; log 2.
     policy = -0.2 / (2 * 2**0.5)
     assert parts.tolist() == pytest.approx([policy, 0.25, np.log(2)], abs=1e-5)
-    assert loss.item() == pytest.approx(policy + 0.5 * 0.25 - 0.1 * np.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_slopes_are_autograds_of_the_papers_loss(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(*shape, generator=random, dtype=torch.float64)  # noqa: E731
+    logits, values = draw(64, 4).requires_grad_(), draw(64).requires_grad_()
+    actions = torch.randint(0, 4, (64,), generator=random)
+    batch = Batch(draw(64, 1), actions, -1.4 + 0.5 * draw(64), draw(64), draw(64))
+    config = PPOConfig(clip=0.2, value_weight=0.7)
+
+    chosen = torch.distributions.Categorical(logits=logits)
+    ratio = (chosen.log_prob(actions) - batch.log_probs).exp()
+    advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
+    surrogate = torch.min(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
+    loss = -surrogate + 0.7 * 0.5 * (values - batch.returns).square().mean() - 0.03 * chosen.entropy().mean()
+    wanted = torch.autograd.grad(loss, [logits, values])
+
+    found, _ = ppo_slopes(logits.detach(), values.detach(), batch, config, entropy_weight=0.03)
+    for own, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(own, other)
 
 
 def test_it_learns_a_small_room_and_gives_the_same_bytes_twice() -> None:

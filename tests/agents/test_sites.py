@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from goalscope.agents.networks import ARCHITECTURES, make_network
+from goalscope.agents.networks import ARCHITECTURES, SCALE, make_network
 from goalscope.agents.sites import patch, record, site_shapes, sites
 from goalscope.errors import UnknownNameError
 
@@ -77,14 +77,14 @@ def test_hooks_are_gone_after_an_exception(arch: str) -> None:
 @EVERY
 def test_gradients_reach_the_observation(arch: str) -> None:
     network = network_of(arch)
-    obs = (frames().float() / 255).requires_grad_()
+    obs = (frames() * SCALE).requires_grad_()
     network(obs)[0][:, 0].sum().backward()
     assert obs.grad is not None and obs.grad.abs().sum() > 0
 
 
 def test_bytes_and_their_scaled_floats_are_the_same_observation() -> None:
     network = network_of("conv")
-    for a, b in zip(network(frames()), network(frames().float() / 255), strict=True):
+    for a, b in zip(network(frames()), network(frames() * SCALE), strict=True):
         assert torch.equal(a, b)
 
 
