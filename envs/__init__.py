@@ -9,7 +9,7 @@ from goalscope.envs.display import Display, Plane, Shows, colour_blind, default_
 from goalscope.envs.engine import Engine, Episodes, Step
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
 from goalscope.envs.levels import Levels, blank, concatenate, validate
-from goalscope.envs.sampling import Distribution, draw_twins
+from goalscope.envs.sampling import Distribution, draw_together, draw_twins
 from goalscope.envs.world import Mover, Moves, On, Policy, Rule, Spawn, Then, Thing, Where, World
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ __all__ = [
     "colour_blind",
     "concatenate",
     "default_display",
+    "draw_together",
     "draw_twins",
     "frame",
     "from_ascii",

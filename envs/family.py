@@ -151,6 +151,9 @@ class Family:
     """Draw one level a key under a setting; a pure function. Levels it could not place have agent x = −1."""
     twins: Twins
     """For each level the same level with exactly one factor changed, legal under the same setting."""
+    together: Callable[[Levels, Keys, Settings], Levels] | None = None
+    """For each coincident level the same level with what coincides moved as one, so that it still coincides. Two such
+    levels are the ends of the line along which attributions are taken; left out, methods that need it do not run."""
     query: Accept | None = None
     """What a query level must satisfy beyond being a conflict level: `[N]` bool."""
     display: Callable[[Settings], Display] | None = None

@@ -182,6 +182,33 @@ def margin(family: Family, levels: Levels, goals: Sequence[Goal], settings: Sett
     return np.asarray(far[:, ~np.array(own)].min(1) - far[:, own][:, 0], np.float32)
 
 
+def step_gains(world: World, levels: Levels, target: Mask) -> NDArray[np.float64]:
+    """`[N, A]` by how many steps each action brings the agent, at its start, nearer to the cells of `target`.
+
+    One, none or minus one (turning worlds: none for a bump); zero where the target is out of reach.
+    """
+    blocked = blocked_cells(levels)
+    table = search(world, blocked, target)
+    now = at_start(levels, table).astype(np.float64)
+    gains = np.zeros((len(levels), world.n_actions))
+    x, y, heading, _ = levels.agent.T.astype(np.int64)
+    rows = np.arange(len(levels))
+
+    def after(new_y: NDArray[np.int64], new_x: NDArray[np.int64], layer: NDArray[np.int64]) -> NDArray[np.float64]:
+        bump = blocked[rows, new_y, new_x]
+        then = table[rows, layer, np.where(bump, y, new_y), np.where(bump, x, new_x)]
+        return np.where((now >= 0) & (then >= 0), now - then, 0.0)
+
+    steps = np.array(STEPS)
+    if table.shape[1] == 4:
+        gains[:, 0], gains[:, 1] = after(y, x, (heading + 3) & 3), after(y, x, (heading + 1) & 3)
+        gains[:, 2] = after(y + steps[heading, 0], x + steps[heading, 1], heading)
+    else:
+        for action, (dy, dx) in enumerate(STEPS):
+            gains[:, action] = after(y + dy, x + dx, np.zeros_like(x))
+    return gains
+
+
 def pursuer_policy(family: Family, table: Distances) -> NDArray[np.float64]:
     """Action probabilities `[N, D, H, W, A]` of a pursuer: uniform over its optimal actions, over all where none is."""
     n, headings, height, width = table.shape

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Goal, Settings, Value
 from goalscope.envs.levels import Levels
-from goalscope.envs.pursuit import conflict, conflict_deadline, start_distances
+from goalscope.envs.pursuit import coincident, conflict, conflict_deadline, start_distances
 from goalscope.envs.splits import SPLITS, has_many_layouts, in_split
-from goalscope.errors import KnobError, SamplingError, unknown_name
+from goalscope.errors import DeclarationError, KnobError, SamplingError, unknown_name
 from goalscope.seeding import Keys, keys, stream, substream, uniform
 
 MOST_DRAWS = 20_000
@@ -21,7 +21,7 @@ MOST_DRAWS = 20_000
 AT_A_TIME = 256
 """Levels that are drawn together even when fewer are still needed."""
 
-MIXTURE_TAG, TWIN_TAG = 1 << 20, 1 << 21
+MIXTURE_TAG, TWIN_TAG, TOGETHER_TAG = 1 << 20, 1 << 21, 1 << 22
 
 Propose = Callable[[NDArray[np.int64], Keys], Levels]
 """(rows `[n]`, their sub-keys `[n, 2]`) -> n levels."""
@@ -168,14 +168,7 @@ def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, stric
     if factor not in family.factors:
         raise unknown_name(f"factor of {family.id}", factor, family.factors)
 
-    reachable = np.asarray((start_distances(family, levels, goals) >= 0).all(1))
-
-    def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
-        twins = family.twins(levels.take(rows), factor, sub_keys, settings)
-        lost = (start_distances(family, twins, goals) < 0).any(1) & reachable[rows]
-        twins.agent[lost, 0] = -1
-        return twins
-
+    propose = _reachable(distribution, levels, lambda some, k: family.twins(some, factor, k, settings))
     checks: dict[str, Accept] = {}
     if strict:
         checks["conflict"] = lambda twins: conflict(family, twins, goals)
@@ -186,3 +179,33 @@ def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, stric
     twins = redraw(propose, checks, substream(levels.key, tag), f"{factor} twin of {family.id}")
     twins.key[:] = levels.key
     return twins
+
+
+def draw_together(distribution: Distribution, levels: Levels) -> Levels:
+    """For each coincident level the same level with what coincides moved as one; it coincides again and keeps its key.
+
+    Raises a :class:`DeclarationError` where the family does not say what moves together.
+    """
+    family, settings, goals = distribution.family, distribution.settings, distribution.goals
+    move = family.together
+    if move is None:
+        raise DeclarationError(f"{family.id} does not say what moves together: declare `together=` in its Family.")
+    propose = _reachable(distribution, levels, lambda some, k: move(some, k, settings))
+    checks: dict[str, Accept] = {"coincidence": lambda moved: coincident(family, moved, goals, settings)}
+    moved = redraw(propose, checks, substream(levels.key, TOGETHER_TAG), f"moved level of {family.id}")
+    moved.key[:] = levels.key
+    return moved
+
+
+def _reachable(distribution: Distribution, levels: Levels, change: Callable[[Levels, Keys], Levels]) -> Propose:
+    """Propose changed levels, unplacing those that lost a goal which their original can reach."""
+    family, goals = distribution.family, distribution.goals
+    reachable = np.asarray((start_distances(family, levels, goals) >= 0).all(1))
+
+    def propose(rows: NDArray[np.int64], sub_keys: Keys) -> Levels:
+        changed = change(levels.take(rows), sub_keys)
+        lost = (start_distances(family, changed, goals) < 0).any(1) & reachable[rows]
+        changed.agent[lost, 0] = -1
+        return changed
+
+    return propose

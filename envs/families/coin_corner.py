@@ -209,6 +209,16 @@ def _move_mark(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
     return moved
 
 
+def together(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
+    """Mark another corner, and move the coin into it."""
+    moved = _move_mark(levels, level_keys, settings)
+    marks = flat(moved.marks)
+    bits = np.bitwise_or.reduce(marks & np.uint16(COIN), axis=1)
+    marks &= np.uint16(~COIN & 0xFFFF)
+    mark(moved, random_cells(level_keys, has_marks(moved, MARK) & ~moved.walls), bits)
+    return moved
+
+
 FAMILY = Family(
     id="coin_corner",
     world=WORLD,
@@ -230,4 +240,5 @@ FAMILY = Family(
     factors=("agent", "coin", "mark"),
     generate=generate,
     twins=twins,
+    together=together,
 )

@@ -128,6 +128,11 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     return moved
 
 
+def together(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
+    """Move the first pair to another free cell."""
+    return move_marks(levels, WORLD.mask(("coin", "hidden coin")), level_keys, bits=0xFFFF)
+
+
 FAMILY = Family(
     id="coin_dish",
     world=WORLD,
@@ -145,4 +150,5 @@ FAMILY = Family(
     generate=generate,
     display=display,
     twins=twins,
+    together=together,
 )

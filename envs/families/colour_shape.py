@@ -104,6 +104,11 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     return moved
 
 
+def together(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
+    """Move the first target to another free cell."""
+    return move_marks(levels, WORLD.bit("pays"), level_keys, bits=0xFFFF)
+
+
 FAMILY = Family(
     id="colour_shape",
     world=WORLD,
@@ -120,4 +125,5 @@ FAMILY = Family(
     factors=("agent", "shape", "colour"),
     generate=generate,
     twins=twins,
+    together=together,
 )
