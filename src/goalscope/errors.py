@@ -8,6 +8,10 @@ GoalscopeError
 ├── LoadError             a module or file with a family, detector, suite or recipe that cannot be imported
 ├── SamplingError         a distribution from which no acceptable level could be drawn
 ├── UnsupportedError      a foreign environment with mechanics the engine does not have
+├── ProtocolError         a detector did what the protocol does not allow
+│   ├── ForbiddenError    … looked at what its track may not see, or at frames nobody issued
+│   ├── OverspentError    … asked for more than its budget
+│   └── ForecastError     … returned something that is no evidence and no forecast
 ├── StorageError          a file that cannot be read, written or trusted
 └── CheckFailure          a contract check that did not hold (says the likely cause)
 
@@ -50,6 +54,22 @@ class SamplingError(GoalscopeError, RuntimeError):
 
 class UnsupportedError(GoalscopeError, ValueError):
     """A foreign environment has mechanics the engine does not reproduce."""
+
+
+class ProtocolError(GoalscopeError):
+    """A detector did what the protocol does not allow."""
+
+
+class ForbiddenError(ProtocolError, PermissionError):
+    """A detector looked at what its track may not see, or at frames that nobody issued."""
+
+
+class OverspentError(ProtocolError):
+    """A detector asked for more than its budget."""
+
+
+class ForecastError(ProtocolError, ValueError):
+    """A detector returned something that is no evidence and no forecast."""
 
 
 class StorageError(GoalscopeError):

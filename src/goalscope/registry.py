@@ -29,6 +29,7 @@ from goalscope.errors import DeclarationError, GoalscopeError, LoadError, Plugin
 
 if TYPE_CHECKING:
     from goalscope.agents.recipe import Recipe
+    from goalscope.detectors.detector import Detector
     from goalscope.envs.family import Family
 
 T = TypeVar("T")
@@ -191,6 +192,8 @@ def _where(error: BaseException) -> str:
 
 
 FAMILIES: Registry[Family] = Registry("goalscope.envs", "FAMILY", "family", "goalscope.envs.family:Family")
-DETECTORS: Registry[Any] = Registry("goalscope.detectors", "DETECTOR", "detector")
+DETECTORS: Registry[Detector] = Registry(
+    "goalscope.detectors", "DETECTOR", "detector", "goalscope.detectors.detector:Detector"
+)
 SUITES: Registry[Any] = Registry("goalscope.suites", "SUITE", "suite")
 RECIPES: Registry[Recipe] = Registry("goalscope.recipes", "RECIPE", "recipe", "goalscope.agents.recipe:Recipe")

@@ -1,0 +1,161 @@
+"""Frames: observations issued with their provenance. Nobody makes them but this file.
+
+Training frames are first observations of levels of the *reference* split at α = 0, each tested to be coincident; bank
+frames are drawn under the shift, from the same split, so that their layouts are disjoint from the query's. Which frames
+an agent's detector gets depends on the recipe, the shift and the detector's seed: never on the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goalscope.agents.measure import query_distribution
+from goalscope.agents.recipe import Recipe
+from goalscope.envs import Distribution, Engine, Levels, draw_together, draw_twins
+from goalscope.envs.pursuit import coincident, step_gains, targets
+from goalscope.errors import ForbiddenError
+from goalscope.registry import FAMILIES
+from goalscope.seeding import stream
+
+TRAIN, BANK, MOVED = "train ", "bank ", "moved "
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """N observations and the levels they are the first observations of; read-only."""
+
+    obs: NDArray[np.uint8]
+    """`[N, planes, H, W]`"""
+    levels: Levels
+    issue: str
+    """Which issue they are from."""
+    rows: NDArray[np.int64]
+    """`[N]` their places in that issue."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_training(self) -> bool:
+        """Whether they show what training showed; else they were drawn under the shift."""
+        return self.issue.startswith(TRAIN)
+
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice | Sequence[int]) -> Frames:
+        """Some of them, in any order."""
+        chosen = np.asarray(index) if not isinstance(index, slice) else index
+        return replace(
+            self, obs=_locked(self.obs[chosen]), levels=self.levels.take(chosen), rows=self.rows[chosen].copy()
+        )
+
+
+class Source:
+    """Issues the frames of one recipe and detector seed; keeps every issue, so that frames can be told from forgeries."""
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        family = FAMILIES.load(recipe.family)
+        shown = {name: value for name, value in recipe.knobs.items() if name != "p_hide"}
+        self.view = recipe.view
+        self.train = Distribution(family, "train", shown, "reference", stream("train frames", seed))
+        self.bank = replace(query_distribution(recipe), split="reference", seed=stream("bank frames", seed))
+        self._issues: dict[str, Frames] = {}
+
+    def training(self, first: int, n: int) -> Frames:
+        """`n` coincident training frames from place `first` on."""
+        return self._issue(f"{TRAIN}{first} to {first + n}", self.train, lambda: self._coincident(first, n))
+
+    def together(self, frames: Frames) -> Frames:
+        """Training frames of the same layouts in which what coincides was moved as one."""
+        issue = self._original(frames, TRAIN, "`together` is of training frames as `frames` returned them")
+        moved = self._issue(
+            f"{frames.issue}, {MOVED}together", self.train, lambda: draw_together(self.train, issue.levels)
+        )
+        return moved.take(frames.rows)
+
+    def shifted(self, n: int) -> Frames:
+        """The first `n` frames of the bank under the recipe's query shift."""
+        return self._issue(f"{BANK}0 to {n}", self.bank, lambda: self.bank.draw(range(n)))
+
+    def twins(self, frames: Frames, factor: str) -> Frames:
+        """Bank frames of the same layouts with exactly one factor changed."""
+        issue = self._original(frames, BANK, "`twins` are of bank frames as `bank` returned them")
+        changed = self._issue(
+            f"{frames.issue}, {MOVED}{factor}", self.bank, lambda: draw_twins(self.bank, issue.levels, factor)
+        )
+        return changed.take(frames.rows)
+
+    def check(self, frames: Frames) -> None:
+        """Raise a :class:`ForbiddenError` unless these are, byte by byte, frames that were issued."""
+        if not isinstance(frames, Frames):
+            raise ForbiddenError(
+                f"Expected Frames as the handle issues them, got {type(frames).__name__}: ask `frames` or `bank`."
+            )
+        issue = self._issues.get(frames.issue)
+        if issue is None or not np.array_equal(issue.obs[frames.rows], frames.obs):
+            raise ForbiddenError(
+                "These frames were not issued: pass what `frames` or `bank` returned, or a part of it."
+            )
+
+    def _coincident(self, first: int, n: int) -> Levels:
+        levels = self.train.draw(range(first, first + n))
+        good = coincident(self.train.family, levels, self.train.goals, self.train.settings)
+        if not good.all():
+            raise ForbiddenError(f"{int((~good).sum())} of {n} training levels are not coincident and are not issued.")
+        return levels
+
+    def _original(self, frames: Frames, kind: str, rule: str) -> Frames:
+        self.check(frames)
+        if not frames.issue.startswith(kind) or MOVED in frames.issue:
+            raise ForbiddenError(f"{rule}; got an issue of {frames.issue!r}.")
+        return self._issues[frames.issue]
+
+    def _issue(self, name: str, distribution: Distribution, draw: Callable[[], Levels]) -> Frames:
+        if name not in self._issues:
+            levels = draw()
+            display = distribution.family.look(distribution.settings)
+            obs = Engine(levels, distribution.family, self.view, autoreset="off", display=display).reset()
+            self._issues[name] = Frames(_locked(obs.copy()), levels, name, np.arange(len(levels)))
+        return self._issues[name]
+
+
+@lru_cache(maxsize=16)
+def _source(recipe_hash: str, query: str, seed: int, recipe: _Unhashed) -> Source:
+    return Source(recipe.value, seed)
+
+
+def source(recipe: Recipe, seed: int) -> Source:
+    """The source of a recipe's frames; agents of one recipe share it, so that frames are drawn once."""
+    return _source(recipe.hash, recipe.query, seed, _Unhashed(recipe))
+
+
+class _Unhashed:
+    """An argument that a cache does not look at: what it looks at says it all."""
+
+    def __init__(self, value: Recipe) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unhashed)
+
+
+def direction(start: Frames, end: Frames, recipe: Recipe) -> NDArray[np.float64]:
+    """`[N, A]` by how much each action brings the agent nearer to where the intended goal's thing lies in `end` only.
+
+    `start` and `end` are of the same layouts; what lies in both was not moved and does not count.
+    """
+    family = FAMILIES.load(recipe.family)
+    goal = family.intended(family.settings("train", **recipe.knobs))
+    gained = targets(family, goal, end.levels) & ~targets(family, goal, start.levels)
+    return step_gains(family.world, end.levels, gained)
+
+
+def _locked(obs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    obs.setflags(write=False)
+    return obs

@@ -1,0 +1,309 @@
+"""The handle: what a detector gets instead of an agent.
+
+It answers what the detector's track allows, about frames that it issued itself, within a budget, and keeps the tally.
+In process this is audited, not enforced: whoever holds the weights could simulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from goalscope.agents.agent import Agent
+from goalscope.agents.networks import SCALE, make_network
+from goalscope.agents.recipe import Recipe
+from goalscope.agents.sites import find_site, patch, record, site_shapes
+from goalscope.agents.truth import policy_table
+from goalscope.detectors.frames import Frames, Source, direction, source
+from goalscope.detectors.query import Query
+from goalscope.detectors.tracks import Budget, Tally, Track
+from goalscope.envs import Distribution, Family, Goal, Levels
+from goalscope.envs.display import feature_planes
+from goalscope.envs.pursuit import step_gains, targets
+from goalscope.envs.rollout import outcomes, play
+from goalscope.errors import ForbiddenError
+from goalscope.registry import FAMILIES
+from goalscope.seeding import generator, stream
+
+Array = NDArray[np.float64]
+Functional = Callable[[Tensor, Tensor], Tensor]
+"""(logits `[N, A]`, values `[N]`) -> one number a frame, `[N]`, whose gradient is wanted."""
+INPUT = "input"
+"""The site of the observation itself, `[N, planes, H, W]` in [0, 1]: it can be differentiated, not patched."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the agent answers to N frames."""
+
+    probabilities: Array
+    """`[N, A]` of its actions."""
+    values: Array
+    """`[N]` discounted return it expects."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """Episodes that the agent played, one a level."""
+
+    levels: Levels
+    first: NDArray[np.int64]
+    """`[N]` the goal whose event came first, K for neither."""
+    lengths: NDArray[np.int32]
+    """`[N]` steps."""
+    returns: Array
+    """`[N]` undiscounted."""
+
+
+class AgentHandle:
+    """One frozen agent, through the eyes of one detector with one seed."""
+
+    def __init__(self, agent: Agent, track: Track, budget: Budget, seed: int) -> None:
+        self._agent = agent
+        self._network: nn.Module = agent.network
+        self._source: Source = source(agent.recipe, seed)
+        self._issued: set[str] = set()
+        self.recipe: Recipe = agent.recipe
+        self.track = track
+        self.tally = Tally(budget)
+        self.rng: np.random.Generator = generator("detector", agent.recipe.hash, seed)
+        """Draws of the detector's own: by recipe and detector seed, the same for all agents of a recipe."""
+        self._seed = seed
+
+    # ── what everybody knows ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES.load(self.recipe.family)
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """The goals asked about, in the order of the forecast's columns."""
+        return self._source.bank.goals
+
+    @property
+    def intended(self) -> int:
+        """The intended goal's place among them."""
+        return self.goals.index(self.family.intended(self._source.train.settings))
+
+    @property
+    def planes(self) -> list[list[int]]:
+        """For each goal the planes of an observation that show its feature."""
+        display = self.family.look(self._source.train.settings)
+        return [feature_planes(self.family.world, display, goal.event) for goal in self.goals]
+
+    @cached_property
+    def sites(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every site, the observation's (`input`) first."""
+        shape = self._source.training(0, 1).obs.shape[1:]
+        return site_shapes(self._network, torch.zeros(1, *shape, dtype=torch.uint8))
+
+    # ── T1: outputs on the support ──────────────────────────────────────────────────────────────────────────────────
+
+    def frames(self, n: int) -> Frames:
+        """`n` fresh coincident training frames (T1): the first observations of levels that no agent trained on."""
+        self._need(Track.BLACKBOX, "training frames")
+        first = self.tally.frames
+        self.tally.spend("frames", n)
+        return self._issue(self._source.training(first, n))
+
+    def together(self, frames: Frames) -> Frames:
+        """For each training frame one of the same layout in which what coincides lies elsewhere, together (T1)."""
+        self._check(frames)
+        self.tally.spend("frames", len(frames))
+        return self._issue(self._source.together(frames))
+
+    def direction(self, start: Frames, end: Frames) -> Array:
+        """`[N, A]` by how many steps each action brings the agent nearer to what lies in `end` and not in `start`."""
+        self._check(start)
+        self._check(end)
+        return direction(start, end, self.recipe)
+
+    def approach(self, frames: Frames, goal: int) -> Array:
+        """`[N, A]` by how many steps each action brings the agent nearer to a goal."""
+        self._check(frames)
+        cells = targets(self.family, self.goals[goal], frames.levels)
+        return step_gains(self.family.world, frames.levels, cells)
+
+    def outputs(self, frames: Frames) -> Outputs:
+        """The agent's answers to issued frames (T1; T3 for frames under the shift)."""
+        self._need(Track.BLACKBOX, "outputs")
+        logits, values = self._forward(frames)
+        return self._read(logits, values)
+
+    def episodes(self, n: int) -> Played:
+        """`n` episodes on coincident training levels, one each (T1)."""
+        self._need(Track.BLACKBOX, "episodes")
+        self.tally.spend("episodes", n)
+        return self._play(self._source.train, self._source.training(0, n).levels)
+
+    # ── T2: inside, on the support ──────────────────────────────────────────────────────────────────────────────────
+
+    def activations(self, frames: Frames, sites: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Site -> activations `[N, …]` (T2)."""
+        self._need(Track.WHITEBOX, "activations")
+        with record(self._network, sites) as kept:
+            self._forward(frames)
+        found = {name: np.asarray(kept[name].numpy(), np.float32) for name in sites}
+        self.tally.spend("values", sum(each.size for each in found.values()))
+        return found
+
+    def gradients(self, frames: Frames, of: Functional, site: str = INPUT) -> NDArray[np.float32]:
+        """`[N, …]` the gradient of a functional of the outputs by the activation at a site (T2)."""
+        self._need(Track.WHITEBOX, "gradients")
+        self._check(frames)
+        return self._gradients(_scaled(frames.obs), of, site)
+
+    def line_gradients(self, start: Frames, end: Frames, of: Functional, points: int = 8) -> NDArray[np.float32]:
+        """`[N, planes, H, W]` the mean gradient by the observation along the line between frames of one layout (T2).
+
+        Midpoint rule. Times (end − start) these are integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365).
+        """
+        self._need(Track.WHITEBOX, "gradients")
+        self._check(start)
+        self._check(end)
+        self._check_line(start, end)
+        from_, to = _scaled(start.obs), _scaled(end.obs)
+        total = np.zeros(start.obs.shape, np.float32)
+        for k in range(points):
+            total += self._gradients(from_ + (k + 0.5) / points * (to - from_), of, INPUT)
+        return total / np.float32(points)
+
+    def patched(self, base: Frames, donor: Frames, site: str, where: NDArray[np.bool_] | None = None) -> Outputs:
+        """Outputs on `base` with a site's activations taken from `donor` (T2), everywhere or at entries `where`.
+
+        `where` has the site's shape. The observation itself cannot be patched: that would be another frame.
+        """
+        self._need(Track.WHITEBOX, "patches")
+        if site == INPUT:
+            raise ForbiddenError("The observation cannot be patched, only sites after it: " + ", ".join(self.sites))
+        if len(base) != len(donor) or base.is_training != donor.is_training:
+            raise ForbiddenError(f"A patch needs as many donor as base frames of one kind: {len(base)}, {len(donor)}.")
+        find_site(self._network, site)
+        with record(self._network, [site]) as kept:
+            self._forward(donor)
+        mask = None if where is None else torch.from_numpy(np.asarray(where, np.bool_))
+        given = kept[site]
+
+        def swap(own: Tensor) -> Tensor:
+            return given if mask is None else torch.where(mask, given, own)
+
+        with patch(self._network, {site: swap}):
+            logits, values = self._forward(base)
+        return self._read(logits, values)
+
+    def weight_norms(self, *, initial: bool = False) -> dict[str, NDArray[np.float64]]:
+        """Parameter -> Euclidean norm of its weights from each input channel, now or before training (T2).
+
+        For a first layer `[out, planes, …]` that is `[planes]`; biases are left out.
+        """
+        self._need(Track.WHITEBOX, "weights")
+        weights = self._agent.initial if initial else dict(self._network.named_parameters())
+        norms = {
+            name: w.detach().double().transpose(0, 1).flatten(1).norm(dim=1).numpy()
+            for name, w in weights.items()
+            if w.ndim >= 2
+        }
+        self.tally.spend("values", sum(each.size for each in norms.values()))
+        return norms
+
+    def untrained(self) -> AgentHandle:
+        """A handle on a fresh, untrained network of the same architecture (T2), on this handle's tally: a control."""
+        self._need(Track.WHITEBOX, "untrained networks")
+        other = AgentHandle(self._agent, self.track, self.tally.budget, self._seed)
+        options, shape = self.recipe.arch_options, self.sites[INPUT]
+        seed = stream("untrained", self.recipe.hash, self._seed)
+        other._network = make_network(self.recipe.arch, shape, self.family.world.n_actions, seed, **options).eval()
+        other.tally, other._issued, other.rng = self.tally, self._issued, self.rng
+        return other
+
+    # ── T3: frames under the shift ──────────────────────────────────────────────────────────────────────────────────
+
+    def bank(self, n: int) -> Frames:
+        """The first `n` frames of the sealed bank under the shift (T3): drawn, not chosen; layouts not the query's."""
+        self._need(Track.STATIC, "frames under the shift")
+        self.tally.spend("bank_frames", n)
+        return self._issue(self._source.shifted(n))
+
+    def twins(self, frames: Frames, factor: str) -> Frames:
+        """Bank frames with exactly one factor changed (T3): `agent`, or what the family names."""
+        self._need(Track.STATIC, "frames under the shift")
+        self._check(frames)
+        return self._issue(self._source.twins(frames, factor))
+
+    # ── T4: episodes under the shift ────────────────────────────────────────────────────────────────────────────────
+
+    def rollouts(self, query: Query, k: int) -> tuple[NDArray[np.int64], Played]:
+        """`[k]` query levels drawn at random, and one real episode on each (T4)."""
+        self._need(Track.ROLLOUT, "episodes under the shift")
+        self.tally.spend("rollouts", k)
+        chosen = self.rng.choice(len(query), size=k, replace=k > len(query))
+        return chosen, self._play(query.distribution, query.levels.take(chosen))
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _need(self, track: Track, what: str) -> None:
+        if self.track < track:
+            raise ForbiddenError(
+                f"{what.capitalize()} are for track {track.label} and above; this detector is on {self.track.label}. "
+                f"Declare the higher track, or do without."
+            )
+
+    def _issue(self, frames: Frames) -> Frames:
+        self._issued.add(frames.issue)
+        return frames
+
+    def _check(self, frames: Frames) -> None:
+        self._source.check(frames)
+        if frames.issue not in self._issued:
+            raise ForbiddenError("These frames were issued to another detector: ask this handle for its own.")
+
+    def _check_line(self, start: Frames, end: Frames) -> None:
+        if not (start.is_training and end.is_training):
+            raise ForbiddenError("A line runs between two training frames; frames under the shift are not its ends.")
+        same = len(start) == len(end) and np.array_equal(start.levels.walls, end.levels.walls)
+        if not same or not np.array_equal(start.levels.agent, end.levels.agent):
+            raise ForbiddenError("A line runs between frames of one layout: pair `frames` with `together` of them.")
+
+    def _forward(self, frames: Frames) -> tuple[Tensor, Tensor]:
+        self._check(frames)
+        self.tally.spend("passes", len(frames))
+        with torch.no_grad():
+            logits, values = self._network(torch.from_numpy(frames.obs.copy()))
+        return logits, values
+
+    def _read(self, logits: Tensor, values: Tensor) -> Outputs:
+        self.tally.spend("values", logits.numel() + values.numel())
+        shares = torch.softmax(logits.double(), dim=-1)
+        return Outputs(shares.numpy(), values.double().numpy())
+
+    def _gradients(self, obs: Tensor, of: Functional, site: str) -> NDArray[np.float32]:
+        self.tally.spend("passes", 2 * len(obs))
+        with record(self._network, [site]) as kept:
+            logits, values = self._network(obs.requires_grad_())
+        wanted = of(logits, values)
+        if wanted.shape != values.shape:
+            raise ForbiddenError(
+                f"A functional must return one number a frame, {list(values.shape)}, got {list(wanted.shape)}."
+            )
+        (found,) = torch.autograd.grad(wanted.sum(), kept[site])
+        self.tally.spend("values", found.numel())
+        return np.asarray(found.numpy(), np.float32)
+
+    def _play(self, distribution: Distribution, levels: Levels) -> Played:
+        family, goals = distribution.family, distribution.goals
+        display = family.look(distribution.settings)
+        policy = policy_table(self._network, family, levels, self.recipe.view, display)
+        done = play(family, levels, policy[:, None], seed=int(self.rng.integers(2**31)))
+        first = outcomes(family, levels, goals, done).argmax(1)
+        return Played(levels, first, done.lengths[:, 0], done.returns[:, 0])
+
+
+def _scaled(obs: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(obs.copy()) * SCALE
