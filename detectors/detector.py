@@ -76,7 +76,7 @@ class _Wrapped(Detector):
 
 
 def detector(track: str | Track) -> Callable[[Callable[[AgentHandle, Query], Any]], Detector]:
-    """Make a detector of a function `(agent, query) -> evidence`. Tracks: recipe, blackbox, whitebox, static, rollout."""
+    """Make a detector of a function `(agent, query) -> evidence`, on one of the tracks that :class:`Track` names."""
     found = track if isinstance(track, Track) else _track(track)
     return lambda function: _Wrapped(function, found)
 

@@ -54,7 +54,7 @@ class Frames:
 
 
 class Source:
-    """Issues the frames of one recipe and detector seed; keeps every issue, so that frames can be told from forgeries."""
+    """Issues the frames of one recipe and detector seed, and keeps all issues to tell frames from forgeries."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
         family = FAMILIES.load(recipe.family)

@@ -160,6 +160,21 @@ class AgentHandle:
         self._check(frames)
         return self._gradients(_scaled(frames.obs), of, site)
 
+    def site_gradients(self, frames: Frames, site: str, weights: NDArray[np.floating]) -> NDArray[np.float32]:
+        """`[N, planes, H, W]` the gradient by the observation of a linear reading of a site (T2).
+
+        `weights` `[*site]`, or `[N, *site]` for another reading in every frame: the reading is Σ weights · activation.
+        """
+        self._need(Track.WHITEBOX, "gradients")
+        self._check(frames)
+        self.tally.spend("passes", 2 * len(frames))
+        obs = _scaled(frames.obs).requires_grad_()
+        with record(self._network, [site]) as kept:
+            self._network(obs)
+        (found,) = torch.autograd.grad((kept[site] * torch.from_numpy(np.asarray(weights, np.float32))).sum(), obs)
+        self.tally.spend("values", found.numel())
+        return np.asarray(found.numpy(), np.float32)
+
     def line_gradients(self, start: Frames, end: Frames, of: Functional, points: int = 8) -> NDArray[np.float32]:
         """`[N, planes, H, W]` the mean gradient by the observation along the line between frames of one layout (T2).
 
