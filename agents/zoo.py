@@ -7,22 +7,26 @@ trains what is missing and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from goalscope.agents.agent import agent_id
 from goalscope.agents.measure import agent_outcomes, competence, query_distribution
 from goalscope.agents.ppo import train, training_levels
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent, read_manifest, rounded, save_agent, write_whole
+from goalscope.envs import Levels
+from goalscope.envs.kernels.jit import cache_root
 from goalscope.envs.splits import level_hashes
 from goalscope.errors import StorageError
 
@@ -95,20 +99,49 @@ def _label_row(folder: Path, member: Member) -> dict[str, object]:
         "agent_id": member.id,
         "recipe": member.recipe.hash,
         "shift": member.recipe.query,
-        "query_sha256": sha256(level_hashes(levels, walls_only=False).tobytes()).hexdigest(),
+        "query_sha256": _query_hash(levels),
         "outcomes": outcomes.ravel().tolist(),
     }
 
 
-def read_labels(folder: Path) -> dict[str, np.ndarray]:
-    """Agent id -> outcomes `[L, K + 1]`."""
+def find_zoo(name: str) -> Path:
+    """The folder of a zoo: the one that comes with Goalscope, else one built in the user's cache folder."""
+    built, bundled = cache_root() / "zoos" / name, Path(__file__).parent / "zoos" / name
+    for folder in (bundled, built):
+        if (folder / "labels.parquet").exists():
+            return folder
+    raise StorageError(f"There is no zoo {name!r}, neither in {built} nor bundled: goalscope zoo build {name}.")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the agents of a zoo do; kept apart from the agents."""
+
+    path: Path
+    rows: Mapping[str, Mapping[str, Any]]
+
+    def of(self, agent: str, levels: Levels) -> NDArray[np.float64]:
+        """`[L, K + 1]` an agent's exact outcome shares on these query levels."""
+        row = self.rows.get(agent)
+        if row is None:
+            raise StorageError(f"{self.path} has no label for {agent}: build the zoo again.")
+        if row["query_sha256"] != _query_hash(levels):
+            raise StorageError(f"{self.path} labels other query levels of {agent} than this version draws: rebuild it.")
+        return np.array(row["outcomes"]).reshape(len(levels), -1)
+
+
+def read_labels(folder: Path) -> Labels:
+    """The labels of a zoo."""
     path = folder / "labels.parquet"
     try:
         table = pq.read_table(path, schema=LABELS)
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path} is no readable table of labels: {error}. Build the zoo again.") from error
-    rows = table.to_pylist()
-    return {row["agent_id"]: np.array(row["outcomes"]).reshape(QUERY_LEVELS, -1) for row in rows}
+    return Labels(path, {row["agent_id"]: row for row in table.to_pylist()})
+
+
+def _query_hash(levels: Levels) -> str:
+    return sha256(level_hashes(levels, walls_only=False).tobytes()).hexdigest()
 
 
 def verify(folder: Path, wanted: Sequence[Member]) -> list[str]:
@@ -123,7 +156,7 @@ def verify(folder: Path, wanted: Sequence[Member]) -> list[str]:
         except StorageError as error:
             problems.append(str(error))
     try:
-        unlabelled = {member.id for member in wanted} - set(read_labels(folder))
+        unlabelled = {member.id for member in wanted} - set(read_labels(folder).rows)
         problems += [f"{identity} has no label." for identity in sorted(unlabelled)]
     except StorageError as error:
         problems.append(str(error))

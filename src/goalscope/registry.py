@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from goalscope.agents.recipe import Recipe
     from goalscope.detectors.detector import Detector
     from goalscope.envs.family import Family
+    from goalscope.suites.suite import Suite
 
 T = TypeVar("T")
 
@@ -195,5 +196,5 @@ FAMILIES: Registry[Family] = Registry("goalscope.envs", "FAMILY", "family", "goa
 DETECTORS: Registry[Detector] = Registry(
     "goalscope.detectors", "DETECTOR", "detector", "goalscope.detectors.detector:Detector"
 )
-SUITES: Registry[Any] = Registry("goalscope.suites", "SUITE", "suite")
+SUITES: Registry[Suite] = Registry("goalscope.suites", "SUITE", "suite", "goalscope.suites.suite:Suite")
 RECIPES: Registry[Recipe] = Registry("goalscope.recipes", "RECIPE", "recipe", "goalscope.agents.recipe:Recipe")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import PPOConfig, Recipe
 from goalscope.agents.zoo import Member, build, members, read_labels, verify
 from goalscope.errors import StorageError
@@ -28,6 +29,7 @@ TINY = Recipe(
 SLOW_BUILD = """
 import sys
 from pathlib import Path
+from goalscope.agents.measure import query_distribution
 from goalscope.agents.zoo import Member, build
 from tests.agents.test_zoo import TINY
 build(Path(sys.argv[1]), [Member(TINY, s) for s in range(6)], 1, lambda m: print(m.seed, flush=True))
@@ -52,8 +54,15 @@ def test_a_zoo_is_whole_and_its_labels_are_distributions(tmp_path: Path) -> None
     build(tmp_path, wanted, 1, ignore)
     assert verify(tmp_path, wanted) == []
     labels = read_labels(tmp_path)
-    assert labels.keys() == {m.id for m in wanted}
-    assert all(q.shape == (256, 3) and np.allclose(q.sum(1), 1) for q in labels.values())
+    assert labels.rows.keys() == {m.id for m in wanted}
+    levels = query_distribution(TINY).draw(range(256))
+    for member in wanted:
+        outcomes = labels.of(member.id, levels)
+        assert outcomes.shape == (256, 3) and np.allclose(outcomes.sum(1), 1)
+    with pytest.raises(StorageError, match="other query levels"):
+        labels.of(wanted[0].id, levels.take(slice(0, 255)))
+    with pytest.raises(StorageError, match="no label for nobody"):
+        labels.of("nobody", levels)
 
 
 def test_a_build_that_was_killed_goes_on_and_ends_the_same(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from goalscope.cli.listing import list_app
 from goalscope.cli.new import new_app
 from goalscope.cli.pilot import pilot
 from goalscope.cli.play import play
+from goalscope.cli.run import report, run, score
 from goalscope.cli.zoo import zoo_app
 from goalscope.errors import GoalscopeError, PluginWarning
 
@@ -67,6 +68,9 @@ app.add_typer(list_app, name="list")
 app.add_typer(check_app, name="check")
 app.add_typer(new_app, name="new")
 app.add_typer(zoo_app, name="zoo")
+app.command()(run)
+app.command()(score)
+app.command()(report)
 app.command()(levels)
 app.command()(play)
 app.command()(pilot)

@@ -1,0 +1,134 @@
+"""``goalscope run``, ``score`` and ``report``: a suite from agents to standings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from goalscope.cli.jsonable import finite
+from goalscope.cli.options import JsonOption
+from goalscope.cli.progress import progress
+from goalscope.registry import SUITES
+
+if TYPE_CHECKING:
+    from goalscope.suites.scores import Interval, Scores
+
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="the folder that `goalscope run` wrote")]
+
+
+def run(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="id, module or ./file.py; `smoke` comes with it")],
+    detector: Annotated[
+        list[str] | None,
+        typer.Option("--detector", metavar="TARGET", help="One more method: id, module or ./file.py; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/SUITE.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each on one thread.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Put methods to frozen agents, score their forecasts, print the ranking and write the report.
+
+    Run the same command again after an interruption: what is done is kept.
+    """
+    from goalscope.suites.run import execute, plan
+
+    asked = SUITES.load(suite)
+    todo = plan(asked, detector or [])
+    folder = out or Path("runs") / asked.name
+    with progress(len(todo.tasks)) as tell:
+        execute(todo, folder, workers, lambda task: tell(f"{task.detector} on {task.recipe}"))
+    scores = _scores(folder)
+    page = _write_report(folder, scores, folder / "report.html")
+    if as_json:
+        _print_json(scores)
+    else:
+        _print_scores(scores)
+        _print_flags(folder)
+        typer.echo(f"Rows: {folder / 'rows'}   Report: {page}")
+
+
+def score(folder: RunArgument, as_json: JsonOption = False) -> None:
+    """Score a run again from its rows and print the ranking."""
+    scores = _scores(folder)
+    if as_json:
+        _print_json(scores)
+    else:
+        _print_scores(scores)
+        _print_flags(folder)
+
+
+def report(
+    folder: RunArgument,
+    out: Annotated[Path | None, typer.Option(help="The page to write. Default: RUN/report.html.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the one-page report of a run: a single file that opens from disk."""
+    page = _write_report(folder, _scores(folder), out or folder / "report.html")
+    typer.echo(json.dumps({"report": str(page)}) if as_json else f"Report: {page}")
+
+
+def _scores(folder: Path) -> Scores:
+    from goalscope.suites.population import load_population
+    from goalscope.suites.run import open_run
+    from goalscope.suites.scoring import score_run
+
+    found = open_run(folder)
+    suite = found.suite
+    populations = [load_population(found.zoo, name, suite.levels, suite.folds) for name in suite.recipes]
+    return score_run(found, populations)
+
+
+def _write_report(folder: Path, scores: Scores, page: Path) -> Path:
+    from goalscope.suites.population import recipe_truths
+    from goalscope.suites.report import write_report
+    from goalscope.suites.run import open_run
+
+    found = open_run(folder)
+    suite = found.suite
+    names = dict.fromkeys((*suite.recipes, *suite.anchors, *suite.doses))
+    truths = {name: recipe_truths(found.zoo, name, suite.levels) for name in names}
+    write_report(scores, suite, truths, page)
+    return page
+
+
+def _print_json(scores: Scores) -> None:
+    typer.echo(json.dumps(finite(scores.as_json()), indent=1, allow_nan=False))
+
+
+def _print_scores(scores: Scores) -> None:
+    from goalscope.cli.tables import console, table
+
+    grid = table("method", "rank", "track", "skill by strata", "by level", "τ", "episodes", "flagged", "s/case")
+    for line in scores.lines:
+        grid.add_row(line.name, "", "", _interval(line.strata), _interval(line.level), "", "", "", "")
+    for s in scores.standings:
+        episodes = f"> {scores.curve[-1][0]}" if s.equivalent is None else f"{s.equivalent:.1f}"
+        flagged = f"{s.flagged} of {s.cases}" if s.flagged else ""
+        figures = (_interval(s.strata), _interval(s.level), f"{s.tau:.2f}", episodes, flagged, f"{s.seconds:.2f}")
+        grid.add_row(s.detector, s.rank, f"T{s.track}", *figures)
+    out = console()
+    out.print(grid)
+    out.print(
+        f"{scores.agents} agents, {len(scores.recipes)} recipes, {scores.levels} query levels, {scores.seeds} seeds a "
+        "method. Skill: 1 is the truth, 0 the recipe's exact mean; [95 % over recipes and agents]. τ: ranking of agents "
+        "within a recipe. Episodes: how many under the shift would forecast as well."
+    )
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.value:5.2f} [{found.low:5.2f}, {found.high:5.2f}]"
+
+
+def _print_flags(folder: Path) -> None:
+    """One line for every kind of failure, on standard error."""
+    from collections import Counter
+
+    from goalscope.suites.rows import read_rows
+    from goalscope.suites.run import open_run
+
+    flagged = Counter((r["detector"], r["flag"], r["message"]) for r in read_rows(open_run(folder).parts) if r["flag"])
+    for (detector, flag, message), count in flagged.most_common(20):
+        typer.echo(f"{detector}: {count} cases {flag}: {message}", err=True)
