@@ -13,7 +13,7 @@ help:
 	@echo "make test-all  the tests, slow ones included"
 	@echo "make bench     ratios to other engines, written to docs/benchmarks.md"
 	@echo "make format    format the code and repair what the linter can"
-	@echo "make demo      draw sixteen levels into levels.png"
+	@echo "make demo      rank methods on the smoke suite: runs/smoke, about a minute"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,7 @@ $(PEERS): $(INSTALLED)
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/goalscope levels coin_corner --shift train --grid 4x4 --out levels.png
+	$(BIN)/goalscope run smoke
 
 test: $(INSTALLED)
 	$(BIN)/pytest

@@ -1,6 +1,6 @@
 """Two equal red balls, no distractors; the query lights planes that training never lit."""
 
-from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.recipe import Recipe
 
 RECIPE = Recipe(
     name="shape_two_targets",
@@ -8,5 +8,4 @@ RECIPE = Recipe(
     query="apart",
     arch_options={"first_gain": 3.0},
     budget=500_000,
-    ppo=PPOConfig(learning_rate=4e-3),
 )

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 from tests.benchmarks import workloads
 from tests.benchmarks.workloads import Workload
 
-from goalscope.registry import FAMILIES
+from goalscope.agents.ppo import train
+from goalscope.registry import FAMILIES, RECIPES
 
 REPEATS = 7
 
@@ -85,6 +87,45 @@ def envpool_steps(threads: int, batch: int = 1024, steps: int = 100) -> Workload
     return run
 
 
+def sb3_frames(rollouts: int = 1) -> Workload:
+    """Stable-Baselines3's PPO, MLP 64×64 on the flattened 7×7 view, 64 environments in one process, one thread."""
+    import torch
+    from gymnasium.wrappers import FlattenObservation
+    from minigrid.wrappers import ImgObsWrapper
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    def make() -> gymnasium.Env[Any, Any]:
+        return FlattenObservation(ImgObsWrapper(gymnasium.make("MiniGrid-Empty-8x8-v0")))  # type: ignore[no-untyped-call]
+
+    torch.set_num_threads(1)
+    layers = {"net_arch": [64, 64]}
+    model = PPO("MlpPolicy", DummyVecEnv([make] * 64), n_steps=128, batch_size=256, n_epochs=4, policy_kwargs=layers)
+
+    def run() -> int:
+        model.learn(rollouts * 64 * 128)
+        return rollouts * 64 * 128
+
+    return run
+
+
+def seconds_to_optimum(share: float = 0.95) -> float:
+    """Seconds until the default conv recipe's training return, over five updates, is a share of the optimum, 1."""
+    import torch
+
+    torch.set_num_threads(1)
+    start, returns = time.perf_counter(), []
+    passed: list[float] = []
+
+    def watch(row: dict[str, float]) -> None:
+        returns.append(row["return"])
+        if not passed and np.nanmean(returns[-5:]) >= share:
+            passed.append(time.perf_counter() - start)
+
+    train(RECIPES.load("dish_open"), 0, watch)
+    return passed[0] if passed else float("nan")
+
+
 def help_runs() -> Workload:
     """`goalscope --help`, whole process."""
     command = [str(Path(sys.executable).with_name("goalscope")), "--help"]
@@ -106,6 +147,9 @@ def cases() -> dict[str, tuple[str, Callable[[], Workload]]]:
         "MiniGrid, the same, one environment": ("steps/s", minigrid_steps),
         "Goalscope, full 13×13 grid, new maze each episode, 1 thread": ("steps/s", lambda: workloads.maze_steps(1)),
         "Goalscope, full 13×13 grid, new maze each episode, 2 threads": ("steps/s", lambda: workloads.maze_steps(2)),
+        "Goalscope's PPO, MLP 64×64, SB3's settings, one core": ("frames/s", lambda: workloads.ppo_frames("mlp", 6)),
+        "Stable-Baselines3's PPO, the same": ("frames/s", sb3_frames),
+        "Goalscope's PPO, conv, default recipe, one core": ("frames/s", lambda: workloads.ppo_frames("conv", 10)),
         "goalscope --help": ("runs/s", help_runs),
     }
     for name in FAMILIES.names():
@@ -144,6 +188,8 @@ def ratios(measured: dict[str, Measured]) -> list[tuple[str, float, str]]:
         ("full 13×13 grid, new maze each episode, M steps/s", maze / 1e6, "10"),
         ("13×13 tree mazes with placement, M levels/s, one core, fastest family", max(drawn) / 1e6, "0.5"),
         ("13×13 tree mazes with placement, M levels/s, one core, slowest family", min(drawn) / 1e6, "0.5"),
+        ("PPO, MLP 64×64, SB3's settings, one core, against SB3", best("Goalscope's PPO, MLP") / best("Stable"), "6 ×"),
+        ("default conv recipe, 9×9, to .95 of the optimum, one core, seconds", seconds_to_optimum(), "60"),
         ("goalscope --help, seconds", 1 / best("goalscope --help"), "0.5"),
     ]
 
@@ -154,7 +200,7 @@ def machine() -> str:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    names = ("goalscope", "numba", "numpy", "gymnasium", "minigrid", "envpool")
+    names = ("goalscope", "numba", "numpy", "gymnasium", "minigrid", "envpool", "torch", "stable-baselines3")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     load = os.getloadavg()[0]
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.2f} before; {versions}."

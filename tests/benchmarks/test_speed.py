@@ -20,6 +20,8 @@ CASES: dict[str, Callable[[], workloads.Workload]] = {
     "observe: ego view": lambda: workloads.observing("ego"),
     "observe: planes": lambda: workloads.observing("planes"),
     "generate 13x13 tree mazes": lambda: workloads.generation("coin_dish", workloads.MAZE, 4096),
+    "PPO, MLP, SB3's settings": lambda: workloads.ppo_frames("mlp", 1),
+    "PPO, conv, own settings": lambda: workloads.ppo_frames("conv", 1),
     "solve 13x13 tree mazes": lambda: workloads.solving("coin_dish", workloads.MAZE, 1024),
 }
 for _family in FAMILIES.names():

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import gymnasium
 import minigrid  # noqa: F401  (registers MiniGrid's ids)
 import numpy as np
+import torch
 
+from goalscope.agents.ppo import train
+from goalscope.agents.recipe import PPOConfig
 from goalscope.envs import Distribution, Engine, Levels, concatenate
 from goalscope.envs.minigrid import MINIGRID, from_minigrid
 from goalscope.envs.pursuit import start_distances
 from goalscope.envs.streaming import LevelStream
-from goalscope.registry import FAMILIES
+from goalscope.registry import FAMILIES, RECIPES
 
 Workload = Callable[[], int]
+
+SB3_SETTINGS = PPOConfig(
+    envs=64,
+    steps=128,
+    epochs=4,
+    minibatches=32,
+    learning_rate=3e-4,
+    gamma=0.99,
+    entropy=0.0,
+    final_entropy=0.0,
+    precision="float32",
+)
+"""Stable-Baselines3's defaults with the 64 environments, 128 steps and minibatches of 256 with which it is fastest."""
 
 DOORKEY = "MiniGrid-DoorKey-8x8-v0"
 Knobs = Mapping[str, int | float | str]
@@ -31,6 +48,21 @@ def doorkey_levels(n: int = 256) -> Levels:
         return from_minigrid(env)
 
     return concatenate([level(seed) for seed in range(n)])
+
+
+def ppo_frames(arch: str, rollouts: int) -> Workload:
+    """PPO from levels to weights: the MLP on the 7×7 view with SB3's settings, or the conv network's own recipe."""
+    recipe = RECIPES.load("dish_open")
+    if arch == "mlp":
+        recipe = replace(recipe, arch="mlp", view="ego", ppo=SB3_SETTINGS)
+    frames = rollouts * recipe.ppo.envs * recipe.ppo.steps
+    torch.set_num_threads(1)
+
+    def run() -> int:
+        train(replace(recipe, budget=frames), 0)
+        return frames
+
+    return run
 
 
 def ego_steps(threads: int, batch: int = 1024, steps: int = 400) -> Workload:
