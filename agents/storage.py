@@ -7,12 +7,12 @@ agent does not hold the answer. Files are written whole or not at all.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,15 +46,14 @@ class Manifest(BaseModel):
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place: a reader never sees half of it."""
+    half = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        os.close(handle)
         try:
-            write(Path(name))
-            os.replace(name, path)
+            write(half)
+            os.replace(half, path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            half.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
             f"Cannot write {path}: {error.strerror or error}. Nothing was lost; free it and rerun."
@@ -109,9 +108,14 @@ def load_agent(folder: Path, agent_id: str) -> Agent:
         tensors = {name: t.float() for name, t in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise StorageError(f"Cannot read {path}: {error}. Build the agent again or restore it.") from error
-    recipe = recipe_from(manifest.recipe)
-    network = make_network(recipe.arch, manifest.shape, manifest.n_actions, 0, **recipe.arch_options)
-    network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(INITIAL)})
+    try:
+        recipe = recipe_from(manifest.recipe)
+        network = make_network(recipe.arch, manifest.shape, manifest.n_actions, 0, **recipe.arch_options)
+        network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(INITIAL)})
+    except (RuntimeError, TypeError, KeyError, ValueError, LookupError) as error:
+        raise StorageError(
+            f"{path} and its manifest describe different networks: {error}. Build the agent again or restore it."
+        ) from error
     initial: dict[str, Tensor] = {n.removeprefix(INITIAL): t for n, t in tensors.items() if n.startswith(INITIAL)}
     curve = [{k: float("nan") if v is None else v for k, v in row.items()} for row in manifest.curve]
     return Agent(recipe, manifest.seed, network.eval(), initial, curve)
