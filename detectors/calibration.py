@@ -19,6 +19,8 @@ Shares = NDArray[np.float64]
 RIDGE = 0.5
 SMALLEST_SHARE = 1e-3
 """Shares below this count as this much in log-odds."""
+LEAST_SPREAD = 1e-9
+"""Evidence that varies less than this, relative to its size, varies by rounding alone and has no say."""
 MOST_STEPS = 200
 PRIOR = 1e-3
 """Weight of a pull of the offsets to zero, so that an agent that never does something has finite ones."""
@@ -91,7 +93,8 @@ def calibrate(evidence: Shares, truths: Shares, ridge: float = RIDGE) -> Calibra
     log_odds = level_log_odds(truths)
     offsets = np.stack([oracle_offsets(truth, log_odds) for truth in truths])
     centre, spread = evidence.mean(0), evidence.std(0)
-    scale = np.where(spread > 0, spread, 1.0)
+    varies = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(centre))
+    scale = np.where(varies, spread, np.inf)
     standard = (evidence - centre) / scale
     gram = standard.T @ standard + ridge * np.eye(evidence.shape[1])
     weights = np.linalg.solve(gram, standard.T @ (offsets - offsets.mean(0)))

@@ -8,7 +8,7 @@ an agent's detector gets depends on the recipe, the shift and the detector's see
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import Recipe
-from goalscope.envs import Distribution, Engine, Levels, draw_together, draw_twins
-from goalscope.envs.pursuit import coincident, step_gains, targets
-from goalscope.errors import ForbiddenError
+from goalscope.envs import Distribution, Engine, Levels, concatenate, draw_together, draw_twins
+from goalscope.envs.pursuit import coincident, conflict, step_gains, targets
+from goalscope.errors import ForbiddenError, SamplingError
 from goalscope.registry import FAMILIES
 from goalscope.seeding import stream
 
 TRAIN, BANK, MOVED = "train ", "bank ", "moved "
+MOST_DRAWS = 1000
+"""Rounds of drawing before a bank is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,10 @@ class Frames:
         """Some of them, in any order."""
         chosen = np.asarray(index) if not isinstance(index, slice) else index
         return replace(
-            self, obs=_locked(self.obs[chosen]), levels=self.levels.take(chosen), rows=self.rows[chosen].copy()
+            self,
+            obs=_locked(self.obs[chosen]),
+            levels=_locked_levels(self.levels.take(chosen)),
+            rows=self.rows[chosen].copy(),
         )
 
 
@@ -77,8 +82,8 @@ class Source:
         return moved.take(frames.rows)
 
     def shifted(self, n: int) -> Frames:
-        """The first `n` frames of the bank under the recipe's query shift."""
-        return self._issue(f"{BANK}0 to {n}", self.bank, lambda: self.bank.draw(range(n)))
+        """The first `n` frames of the bank under the recipe's query shift: conflict levels, as the query's are."""
+        return self._issue(f"{BANK}0 to {n}", self.bank, lambda: self._conflicting(n))
 
     def twins(self, frames: Frames, factor: str) -> Frames:
         """Bank frames of the same layouts with exactly one factor changed."""
@@ -95,7 +100,7 @@ class Source:
                 f"Expected Frames as the handle issues them, got {type(frames).__name__}: ask `frames` or `bank`."
             )
         issue = self._issues.get(frames.issue)
-        if issue is None or not np.array_equal(issue.obs[frames.rows], frames.obs):
+        if issue is None or not _is_part(frames, issue):
             raise ForbiddenError(
                 "These frames were not issued: pass what `frames` or `bank` returned, or a part of it."
             )
@@ -106,6 +111,18 @@ class Source:
         if not good.all():
             raise ForbiddenError(f"{int((~good).sum())} of {n} training levels are not coincident and are not issued.")
         return levels
+
+    def _conflicting(self, n: int) -> Levels:
+        family, goals = self.bank.family, self.bank.goals
+        found: list[Levels] = []
+        first = 0
+        while sum(map(len, found)) < n:
+            levels = self.bank.draw(range(first, first + n))
+            found.append(levels.take(conflict(family, levels, goals)))
+            first += n
+            if first > MOST_DRAWS * n:
+                raise SamplingError(f"No {n} conflict levels of {family.id} in {first} draws under {self.bank.shift}.")
+        return concatenate(found).take(slice(0, n))
 
     def _original(self, frames: Frames, kind: str, rule: str) -> Frames:
         self.check(frames)
@@ -118,7 +135,7 @@ class Source:
             levels = draw()
             display = distribution.family.look(distribution.settings)
             obs = Engine(levels, distribution.family, self.view, autoreset="off", display=display).reset()
-            self._issues[name] = Frames(_locked(obs.copy()), levels, name, np.arange(len(levels)))
+            self._issues[name] = Frames(_locked(obs.copy()), _locked_levels(levels), name, np.arange(len(levels)))
         return self._issues[name]
 
 
@@ -156,6 +173,21 @@ def direction(start: Frames, end: Frames, recipe: Recipe) -> NDArray[np.float64]
     return step_gains(family.world, end.levels, gained)
 
 
+def _is_part(frames: Frames, issue: Frames) -> bool:
+    """Whether frames are, byte by byte, rows of an issue: what they show and the levels they say they are of."""
+    rows = frames.rows
+    if rows.ndim != 1 or (rows < 0).any() or (rows >= len(issue)).any():
+        return False
+    same = np.array_equal(issue.obs[rows], frames.obs) and len(frames.levels) == len(rows)
+    return bool(same and issue.levels.take(rows).equal(frames.levels).all())
+
+
 def _locked(obs: NDArray[np.uint8]) -> NDArray[np.uint8]:
     obs.setflags(write=False)
     return obs
+
+
+def _locked_levels(levels: Levels) -> Levels:
+    for column in fields(levels):
+        getattr(levels, column.name).setflags(write=False)
+    return levels

@@ -235,7 +235,7 @@ class AgentHandle:
         options, shape = self.recipe.arch_options, self.sites[INPUT]
         seed = stream("untrained", self.recipe.hash, self._seed)
         other._network = make_network(self.recipe.arch, shape, self.family.world.n_actions, seed, **options).eval()
-        other.tally, other._issued, other.rng = self.tally, self._issued, self.rng
+        other.tally, other._issued, other.rng, other._source = self.tally, self._issued, self.rng, self._source
         return other
 
     # ── T3: frames under the shift ──────────────────────────────────────────────────────────────────────────────────

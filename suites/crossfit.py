@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from traceback import extract_tb
 from types import FrameType
 from typing import TypeVar
@@ -54,12 +54,19 @@ class Case:
 
 def crossfit(detector: Detector, population: Population, seed: int, budget: Budget) -> list[Case]:
     """One case for every agent, in their order."""
+    population = _copied(population)
     cases = [Case(agent, int(fold)) for agent, fold in enumerate(population.folds)]
     learns = type(detector).fit is not Detector.fit
     shared: dict[int, Case] | None = None if learns or detector.forecasts_itself else {}
     for fold in range(int(population.folds.max()) + 1):
         _test_fold(detector, population, seed, budget, cases, fold, shared)
     return cases
+
+
+def _copied(population: Population) -> Population:
+    """The same with a query of its own: a detector that writes into levels must not change what others are asked."""
+    query = population.query
+    return replace(population, query=Query(query.distribution, query.levels.take(np.arange(len(query)))))
 
 
 def _test_fold(
@@ -78,10 +85,10 @@ def _test_fold(
 
     test = [case for case in cases if case.fold == fold]
     reference = [case.agent for case in cases if case.fold != fold]
-    known = [ReferenceCase(handle(a), population.query, population.truths[a]) for a in reference]
+    known = [ReferenceCase(handle(a), population.query, population.truths[a].copy()) for a in reference]
     rng = generator("fit", population.recipe.hash, seed, fold)
     about_fit = Case(-1, fold)
-    fitted = _attempt(about_fit, budget, lambda: deepcopy(detector).fit(known, rng))
+    fitted = _attempt(about_fit, budget, lambda: checked_fit(deepcopy(detector).fit(known, rng)))
     if fitted is None:
         for case in test:
             case.flag, case.message = about_fit.flag, f"fit: {about_fit.message}"
@@ -129,6 +136,14 @@ def _calibrated(test: list[Case], reference: Sequence[Case], gathered: dict[int,
         case.forecast = fitted.forecast(case.evidence[None])[0]
 
 
+def checked_fit(fitted: object) -> Detector:
+    """What `fit` returned, or a :class:`ForecastError` if that is no detector."""
+    if not isinstance(fitted, Detector):
+        got = type(fitted).__name__
+        raise ForecastError(f"fit must return the fitted detector, got {got}: end it with `return self`.")
+    return fitted
+
+
 def checked_evidence(value: ArrayLike) -> Shares:
     """`[E]` finite numbers, or a :class:`ForecastError` that says what came instead."""
     found = _numbers(value, "evidence")
@@ -153,10 +168,16 @@ def checked_forecast(value: ArrayLike, shape: tuple[int, int]) -> Shares:
 
 
 def _numbers(value: ArrayLike, what: str) -> Shares:
+    if value is None:  # NumPy would make NaN of it
+        raise ForecastError(f"{what} must be numbers, got None: end the function with `return`.")
     try:
         return np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
         raise ForecastError(f"{what} must be numbers, got {type(value).__name__} ({error}).") from error
+
+
+class _TimeUp(BaseException):
+    """No Exception, so that a detector's own `except Exception` does not hold it."""
 
 
 def _attempt(case: Case, budget: Budget, call: Callable[[], T]) -> T | None:
@@ -165,21 +186,28 @@ def _attempt(case: Case, budget: Budget, call: Callable[[], T]) -> T | None:
     try:
         with _time_limit(budget.seconds):
             return call()
-    except (Exception, SystemExit) as error:  # a stranger's method may do anything; the run goes on
+    except (Exception, SystemExit, _TimeUp) as error:  # a stranger's method may do anything; the run goes on
         case.flag, case.message = _flag(error), f"{error}{_where(error)}"
         return None
     finally:
         case.seconds += time.perf_counter() - start
 
 
+FLAGS: dict[type[BaseException], str] = {
+    ForbiddenError: "forbidden",
+    OverspentError: "overspent",
+    _TimeUp: "overspent",
+    ForecastError: "malformed",
+}
+
+
 def _flag(error: BaseException) -> str:
-    kinds = {ForbiddenError: "forbidden", OverspentError: "overspent", ForecastError: "malformed"}
-    return next((name for kind, name in kinds.items() if isinstance(error, kind)), "raised")
+    return next((name for kind, name in FLAGS.items() if isinstance(error, kind)), "raised")
 
 
 def _where(error: BaseException) -> str:
     """The kind of an unforeseen error, and the line that raised it."""
-    if isinstance(error, ForbiddenError | OverspentError | ForecastError):
+    if isinstance(error, tuple(FLAGS)):
         return ""
     last = extract_tb(error.__traceback__)[-1]
     return f" ({type(error).__name__} at {last.filename}:{last.lineno})"
@@ -193,7 +221,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise OverspentError(f"{seconds:g} s are allowed for a case, and are over: do less.")
+        raise _TimeUp(f"{seconds:g} s are allowed for a case, and are over: do less.")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

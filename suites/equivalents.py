@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.detectors.calibration import forecast, level_log_odds, oracle_offsets
-from goalscope.detectors.posterior import posterior_offsets
+from goalscope.detectors.calibration import forecast, level_log_odds
+from goalscope.detectors.posterior import offsets_prior, posterior_offsets
 from goalscope.seeding import generator
 from goalscope.suites.population import Population
 
@@ -22,33 +23,48 @@ def rollout_curve(
 ) -> tuple[tuple[int, float], ...]:
     """(k, mean skill of a forecaster that saw k episodes of each agent): outcomes are drawn from the agents' truths."""
     rng = generator("rollout-equivalents")
+    known = [(p.truths, _folds(p)) for p in populations]
     curve = []
     for k in EPISODES:
-        found = [skill([_after_episodes(p, k, rng) for p in populations]) for _ in range(REPEATS if k else 1)]
+        found = [skill([_after_episodes(*each, k, rng) for each in known]) for _ in range(REPEATS if k else 1)]
         curve.append((k, float(np.mean(found))))
     return tuple(curve)
 
 
-def _after_episodes(population: Population, k: int, rng: np.random.Generator) -> Shares:
-    """`[A, L, K + 1]` forecasts by the posterior mode of each agent's offsets given k outcomes."""
-    truths, found = population.truths, np.empty_like(population.truths)
+@dataclass(frozen=True)
+class _Fold:
+    """The agents of a fold, and what those of the others say about them."""
+
+    test: NDArray[np.int64]
+    log_odds: Shares
+    prior: tuple[Shares, Shares]
+
+
+def _folds(population: Population) -> list[_Fold]:
+    found = []
     for fold in np.unique(population.folds):
-        reference = truths[population.folds != fold]
+        reference = population.truths[population.folds != fold]
         log_odds = level_log_odds(reference)
-        offsets = np.stack([oracle_offsets(truth, log_odds) for truth in reference])
-        mean, covariance = offsets.mean(0), np.cov(offsets.T)
-        for agent in np.flatnonzero(population.folds == fold):
-            levels = rng.integers(truths.shape[1], size=k)
-            outcomes = _drawn(truths[agent, levels], rng)
-            own = posterior_offsets(outcomes, log_odds[levels], mean, covariance)
-            found[agent] = forecast(log_odds, own[None])[0]
+        test = np.flatnonzero(population.folds == fold)
+        found.append(_Fold(test, log_odds, offsets_prior(reference, log_odds)))
+    return found
+
+
+def _after_episodes(truths: Shares, folds: Sequence[_Fold], k: int, rng: np.random.Generator) -> Shares:
+    """`[A, L, C]` forecasts by the posterior mode of each agent's offsets given k outcomes."""
+    found = np.empty_like(truths)
+    for fold in folds:
+        played = rng.integers(truths.shape[1], size=(len(fold.test), k))
+        outcomes = _drawn(truths[fold.test[:, None], played], rng)
+        offsets = posterior_offsets(outcomes, fold.log_odds[played], *fold.prior)
+        found[fold.test] = forecast(fold.log_odds, offsets)
     return found
 
 
 def _drawn(shares: Shares, rng: np.random.Generator) -> Shares:
-    """`[k, K + 1]` one-hot outcomes drawn from shares `[k, K + 1]`."""
-    passed = rng.random((len(shares), 1)) >= np.cumsum(shares, axis=1)[:, :-1]
-    return np.asarray(np.eye(shares.shape[1])[passed.sum(1)])
+    """`[…, C]` one-hot outcomes drawn from shares `[…, C]`."""
+    passed = rng.random((*shares.shape[:-1], 1)) >= np.cumsum(shares, axis=-1)[..., :-1]
+    return np.asarray(np.eye(shares.shape[-1])[passed.sum(-1)])
 
 
 def rollout_equivalent(skill: float, curve: Sequence[tuple[int, float]]) -> float | None:

@@ -20,13 +20,15 @@ from typing import Any
 
 import torch
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import goalscope
 from goalscope.agents.agent import agent_id
+from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import write_whole
 from goalscope.agents.zoo import find_zoo
-from goalscope.detectors.tracks import Budget
-from goalscope.errors import GoalscopeError, StorageError
+from goalscope.detectors.tracks import Budget, Track
+from goalscope.errors import DeclarationError, GoalscopeError, StorageError
 from goalscope.registry import DETECTORS
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import load_population
@@ -46,6 +48,7 @@ class Task:
     target: str
     """Where to load it from."""
     recipe: str
+    recipe_target: str
     seed: int
     key: str
 
@@ -74,21 +77,38 @@ def plan(suite: Suite, extra: Sequence[str] = ()) -> Plan:
     targets = {_name(target): target for target in (*suite.detectors, *extra)}
     if len(targets) < len(suite.detectors) + len(extra):
         raise GoalscopeError("Two detectors have the same name: rename the file, results are filed under it.")
+    for target in targets.values():
+        _check_track(target)
     agents = _zoo_hash(zoo)
     tasks = [
-        Task(name, target, recipe, seed, _key(suite, target, recipe, seed, agents))
-        for recipe in suite.recipes
+        Task(name, target, recipe.name, place, seed, _key(suite, target, recipe, seed, agents))
+        for place, recipe in _recipes(suite, zoo).items()
         for seed in range(suite.seeds)
         for name, target in targets.items()
     ]
     return Plan(suite, zoo, tuple(tasks))
 
 
+def _check_track(target: str) -> None:
+    track: object = DETECTORS.load(target).track
+    if not isinstance(track, Track):
+        known = ", ".join(f"Track.{t.name}" for t in Track)
+        raise DeclarationError(f"The track of {target} must be one of {known}, got {track!r}.")
+
+
+def _recipes(suite: Suite, zoo: Path) -> dict[str, Recipe]:
+    """The recipes by where they are loaded from; their agents are read too, so that a bad zoo stops a run at once."""
+    found = {name: load_population(zoo, name, suite.levels, suite.folds).recipe for name in suite.recipes}
+    if len({recipe.name for recipe in found.values()}) < len(suite.recipes):
+        raise GoalscopeError("Two recipes of the suite have the same name: rename one, results are filed under it.")
+    return found
+
+
 def execute(plan: Plan, folder: Path, workers: int, done: Callable[[Task], None]) -> None:
     """Do what is missing, several processes at a time; `done` is called with every task, also those done before."""
     description = {
         "suite": asdict(plan.suite),
-        "zoo": str(plan.zoo),
+        "zoo_sha256": _zoo_hash(plan.zoo),
         "parts": [task.part for task in plan.tasks],
         "versions": versions(),
         "machine": platform.platform(),
@@ -109,14 +129,20 @@ def execute(plan: Plan, folder: Path, workers: int, done: Callable[[Task], None]
     jobs = Parallel(n_jobs=workers, return_as="generator_unordered", backend="loky")(
         delayed(run_task)(task, plan.suite, plan.zoo, folder, common) for task in missing
     )
-    for task in jobs:
-        done(task)
+    try:
+        for task in jobs:
+            done(task)
+    except TerminatedWorkerError as error:
+        raise GoalscopeError(
+            "A worker ended before its task did: memory ran out, or a detector ended it. Rows that are written are "
+            "kept; run the same command with --workers 1 to see where."
+        ) from error
 
 
 def run_task(task: Task, suite: Suite, zoo: Path, folder: Path, common: dict[str, Any]) -> Task:
     """Put a detector to all agents of a recipe and write their rows."""
     torch.set_num_threads(1)
-    population = load_population(zoo, task.recipe, suite.levels, suite.folds)
+    population = load_population(zoo, task.recipe_target, suite.levels, suite.folds)
     detector = DETECTORS.load(task.target)
     cases = crossfit(detector, population, task.seed, suite.budget)
     own = {
@@ -149,7 +175,7 @@ def open_run(folder: Path) -> Run:
         data = json.loads(path.read_text())
         suite = Suite(**{**_tuples(data["suite"]), "budget": Budget(**data["suite"]["budget"])})
         parts = tuple(folder / "rows" / name for name in data["parts"])
-        run = Run(suite, Path(data["zoo"]), parts, data["versions"])
+        made_with, found_versions = str(data["zoo_sha256"]), {**data["versions"], "machine": str(data["machine"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"{path} is no readable description of a run: {error}. Expected a folder that `goalscope run` wrote; "
@@ -161,7 +187,10 @@ def open_run(folder: Path) -> Run:
             f"{len(absent)} of {len(parts)} parts are missing in {folder}, {absent[0].name} first: "
             f"run the suite into it again, the others are kept."
         )
-    return run
+    zoo = find_zoo(suite.zoo)
+    if _zoo_hash(zoo) != made_with:
+        raise StorageError(f"{folder} was run with another zoo than {zoo} is now: run the suite again.")
+    return Run(suite, zoo, parts, found_versions)
 
 
 def versions() -> dict[str, str]:
@@ -179,8 +208,8 @@ def _name(target: str) -> str:
     return variable or (Path(place).stem if place.endswith(".py") else place.rpartition(".")[2])
 
 
-def _key(suite: Suite, target: str, recipe: str, seed: int, agents: str) -> str:
-    asked = [suite.levels, suite.folds, asdict(suite.budget), recipe, seed]
+def _key(suite: Suite, target: str, recipe: Recipe, seed: int, agents: str) -> str:
+    asked = [suite.levels, suite.folds, asdict(suite.budget), recipe.name, recipe.hash, recipe.query, seed]
     parts = [json.dumps(asked), _code_hash(), _detector_hash(target), agents, json.dumps(versions())]
     return sha256("/".join(parts).encode()).hexdigest()
 

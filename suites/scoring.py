@@ -1,7 +1,7 @@
 """From rows to standings: setting S_seed in both resolutions, with its known lines and its uncertainty.
 
-Every divergence is taken within a recipe; agents of all recipes are then put together. Bootstraps of all methods draw the
-same agents, so differences between methods are paired.
+Every divergence is taken within a recipe; agents of all recipes are then put together. Bootstraps of all methods draw
+the same agents, so differences between methods are paired.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import typer
 
 from goalscope.cli.jsonable import finite
 from goalscope.cli.options import JsonOption, SeedOption
-from goalscope.errors import GoalscopeError
-from goalscope.registry import FAMILIES
+from goalscope.errors import CheckFailure, GoalscopeError
+from goalscope.registry import DETECTORS, FAMILIES
 
 if TYPE_CHECKING:
     from goalscope.cli.summary import Summary
@@ -39,6 +39,29 @@ def env(
 
         print_summary(summary)
     if not report.passed:
+        raise typer.Exit(1)
+
+
+@check_app.command("detector")
+def detector(
+    target: Annotated[str, typer.Argument(help="id, module or ./file.py of a detector")],
+    seed: Annotated[int, typer.Option(help="Another seed gives other frames.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a detector to tiny untrained agents; the exit code is 1 if it breaks its contract."""
+    from goalscope.detectors.checks import check_detector
+
+    message = ""
+    try:
+        check_detector(target, seed=seed)
+    except CheckFailure as failure:
+        message = str(failure)
+    if as_json:
+        found = {"detector": target, "passed": not message, "message": message}
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(f"✗ {target}\n{message}" if message else f"✓ {target}, {DETECTORS.load(target).track.label}")
+    if message:
         raise typer.Exit(1)
 
 

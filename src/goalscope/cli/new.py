@@ -1,4 +1,4 @@
-"""``goalscope new``: a working family in one file, and its test."""
+"""``goalscope new``: a working family in one file, and its test; a working detector in one file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import typer
 
 from goalscope.cli.files import write_whole
 from goalscope.errors import GoalscopeError
-from goalscope.registry import FAMILIES
+from goalscope.registry import DETECTORS, FAMILIES
 
 new_app = typer.Typer(no_args_is_help=True, help="Start something of your own.")
 
 ASSETS = Path(__file__).parent / "assets"
+NAME = r"[a-z][a-z0-9_]*"
+"""What a module may be called here."""
 
 
 @new_app.command("env")
@@ -37,9 +39,36 @@ def env(
     typer.echo(f"Wrote {family} and {test}.\n\n{_next_steps(family, name)}")
 
 
+@new_app.command("detector")
+def detector(
+    path: Annotated[Path, typer.Argument(help="The file to write, such as ./my_method.py.")],
+) -> None:
+    """Write a small detector that works."""
+    _check_detector_path(path)
+    _make_folder(path.parent)
+    _fill("detector.py.txt", path, path.stem)
+    typer.echo(f"Wrote {path}.\n\n{_next_steps_of_detector(path)}")
+
+
+def _check_detector_path(path: Path) -> None:
+    """A detector's name is its file's: results are filed under it."""
+    if path.suffix != ".py" or not fullmatch(NAME, path.stem) or iskeyword(path.stem):
+        raise GoalscopeError(
+            f"A detector is a file such as ./my_method.py: a small letter, then letters, digits and underscores; "
+            f"got {str(path)!r}."
+        )
+    if path.stem in DETECTORS.sources:
+        taken = DETECTORS.sources[path.stem].distribution
+        raise GoalscopeError(
+            f"There is a detector {path.stem!r} already, from distribution {taken!r}; choose another name."
+        )
+    if path.exists():
+        raise GoalscopeError(f"{path} is there already; choose another name.")
+
+
 def _check_name(name: str) -> None:
     """A family's name is a module's name: it must be one, and must not hide another."""
-    if not fullmatch(r"[a-z][a-z0-9_]*", name) or iskeyword(name):
+    if not fullmatch(NAME, name) or iskeyword(name):
         raise GoalscopeError(
             f"A family's name is its file's: a small letter, then letters, digits and underscores, and not a word of "
             f"Python; got {name!r}."
@@ -66,7 +95,7 @@ def _fill(asset: str, path: Path, name: str) -> None:
 
 
 def _next_steps(family: Path, name: str) -> str:
-    here = family if family.is_absolute() else f"./{family.as_posix()}"
+    here = _here(family)
     return (
         "Next:\n"
         f"1. Check it:     goalscope check env {here}\n"
@@ -75,3 +104,20 @@ def _next_steps(family: Path, name: str) -> str:
         '   [project.entry-points."goalscope.envs"]\n'
         f'   {name} = "your_package.{name}"'
     )
+
+
+def _next_steps_of_detector(path: Path) -> str:
+    here = _here(path)
+    return (
+        "Next:\n"
+        f"1. Check it:   goalscope check detector {here}\n"
+        f"2. Rank it:    goalscope run smoke --detector {here}\n"
+        "3. Register it, in the pyproject.toml of your package:\n\n"
+        '   [project.entry-points."goalscope.detectors"]\n'
+        f'   {path.stem} = "your_package.{path.stem}"'
+    )
+
+
+def _here(path: Path) -> str:
+    """A path as the command line takes it for a file."""
+    return str(path) if path.is_absolute() else f"./{path.as_posix()}"

@@ -1,0 +1,59 @@
+"""How far the goals are, and nothing else: what a level's geometry is worth without having seen agents on that level.
+
+A multinomial ridge regression of outcomes on distances, pooled over reference agents and levels. It cannot learn that
+one level is odd, as the recipe's mean can, so the two together show how much of the mean is geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from goalscope.detectors.calibration import Shares
+from goalscope.detectors.detector import Detector, ReferenceCase
+from goalscope.detectors.handle import AgentHandle
+from goalscope.detectors.query import Query
+from goalscope.detectors.tracks import Track
+
+LEAST_WEIGHT = 1e-6
+"""Of an outcome that never happened, so that it keeps its column."""
+MOST_ITERATIONS = 1000
+
+
+def features(query: Query) -> Shares:
+    """`[L, K + 2]` steps to each goal, margin, deadline."""
+    return np.column_stack([query.distances, query.margins, query.levels.max_steps]).astype(np.float64)
+
+
+class Geometry(Detector):
+    """Fitted to shares rather than to single outcomes: each level is a row an outcome, weighted by its share."""
+
+    track = Track.RECIPE
+
+    def __init__(self, regression: Pipeline | None = None) -> None:
+        self.regression = regression
+
+    def fit(self, reference: Sequence[ReferenceCase], rng: np.random.Generator) -> Self:
+        known = np.concatenate([features(case.query) for case in reference])
+        shares = np.concatenate([case.outcomes for case in reference])
+        n, outcomes = shares.shape
+        regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
+        regression.fit(
+            np.repeat(known, outcomes, axis=0),
+            np.tile(np.arange(outcomes), n),
+            logisticregression__sample_weight=np.maximum(shares, LEAST_WEIGHT).ravel(),
+        )
+        return type(self)(regression)
+
+    def forecast(self, agent: AgentHandle, query: Query) -> ArrayLike:
+        assert self.regression is not None, "fit comes before forecast"
+        return np.asarray(self.regression.predict_proba(features(query)))
+
+
+DETECTOR = Geometry()

@@ -1,0 +1,49 @@
+"""Linear probes: reading a quantity off activations, and what the reading hangs on. Shared by three methods."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+
+from goalscope.detectors.contrast import SINGLES, feature_sizes, log_ratios, policy_site
+from goalscope.detectors.handle import AgentHandle, Array
+
+ALPHAS = 10.0 ** np.arange(-3, 4)
+HELD_OUT = SINGLES // 4
+
+
+def fit_probe(inputs: NDArray[np.floating], gains: Array) -> tuple[Array, float]:
+    """Weights `[A, F]` of a ridge regression of gains `[N, A]` on inputs `[N, F]`, and R² on the last, unseen, frames.
+
+    The penalty is chosen on the other frames by leaving one out.
+    """
+    probe = RidgeCV(ALPHAS).fit(inputs[:-HELD_OUT], gains[:-HELD_OUT])
+    held = gains[-HELD_OUT:]
+    left = ((held - probe.predict(inputs[-HELD_OUT:])) ** 2).sum()
+    return np.asarray(probe.coef_, np.float64), float(1 - left / ((held - held.mean(0)) ** 2).sum())
+
+
+def probe_network(agent: AgentHandle) -> Array:
+    """`[proxies + 1]` of a probe on the last activations that the policy reads: log ratios of features, then R².
+
+    The reading is of the best action's progress towards the intended goal; a feature's size is how much the reading
+    changes when the feature is taken off an object.
+    """
+    frames = agent.frames(SINGLES)
+    site = policy_site(agent, frames)
+    gains = agent.approach(frames, agent.intended)
+    activations = agent.activations(frames, [site])[site]
+    weights, fit = fit_probe(activations.reshape(len(frames), -1), gains)
+    readings = weights[gains.argmax(1)].reshape(activations.shape)
+    sizes = feature_sizes(agent, frames, agent.site_gradients(frames, site, readings))
+    return np.append(log_ratios(agent, sizes), fit)
+
+
+def probe_observation(agent: AgentHandle) -> Array:
+    """`[proxies + 1]` the same of a probe on the observation: its weights are the gradients."""
+    frames = agent.frames(SINGLES)
+    gains = agent.approach(frames, agent.intended)
+    weights, fit = fit_probe(frames.obs.reshape(len(frames), -1) / 255, gains)
+    readings = weights[gains.argmax(1)].reshape(frames.obs.shape)
+    return np.append(log_ratios(agent, feature_sizes(agent, frames, readings)), fit)
