@@ -23,7 +23,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from traceback import extract_tb
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from goalscope.errors import DeclarationError, GoalscopeError, LoadError, PluginWarning, unknown_name
 

@@ -1,10 +1,11 @@
-"""``goalscope list``: what is installed, from us and from other packages."""
+"""``goalscope list``: what is installed, from us and from other packages, and which agents a zoo holds."""
 
 from __future__ import annotations
 
 import json
+import sys
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,12 @@ from goalscope.gym_ids import gym_id
 from goalscope.registry import DETECTORS, FAMILIES, RECIPES, SUITES, Registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from goalscope.agents.storage import Manifest
+    from goalscope.detectors.detector import Detector
     from goalscope.envs.family import Family, Goal, Knob, Shift
+    from goalscope.suites.suite import Suite
 
 list_app = typer.Typer(no_args_is_help=True, help="List what is installed.")
 
@@ -23,29 +29,99 @@ Entry = dict[str, Any]
 @list_app.command("envs")
 def envs(as_json: JsonOption = False) -> None:
     """Families of gridworlds, with their goals (the intended one first) and shifts."""
-    _print([_family_entry(name, family) for name, family in FAMILIES.load_all()], "families", as_json)
+    entries = [_family_entry(name, family) for name, family in FAMILIES.load_all()]
+    _print(entries, "families", as_json, ("id", "goals", "shifts", "about"))
 
 
 @list_app.command("detectors")
 def detectors(as_json: JsonOption = False) -> None:
-    """Methods that forecast what an agent will do."""
-    _print(_entries(DETECTORS), "detectors", as_json)
+    """Methods that forecast what an agent will do, with what they may look at."""
+    entries = [_detector_entry(name, method) for name, method in DETECTORS.load_all()]
+    _print(entries, "detectors", as_json, ("id", "track", "about", "distribution"))
 
 
 @list_app.command("suites")
 def suites(as_json: JsonOption = False) -> None:
-    """Protocols that score detectors."""
-    _print(_entries(SUITES), "suites", as_json)
+    """Protocols that score detectors, with how much there is of everything."""
+    entries = [_suite_entry(name, suite) for name, suite in SUITES.load_all()]
+    columns = ("id", "zoo", "recipes", "anchors", "detectors", "levels", "folds", "seeds", "distribution")
+    _print(entries, "suites", as_json, columns)
 
 
 @list_app.command("recipes")
 def recipes(as_json: JsonOption = False) -> None:
     """Settings under which agents are trained."""
-    _print(_entries(RECIPES), "recipes", as_json)
+    entries = [{"id": name, **_origin(RECIPES, name)} for name, _ in RECIPES.load_all()]
+    _print(entries, "recipes", as_json, ("id", "distribution"))
 
 
-def _entries(registry: Registry[Any]) -> list[Entry]:
-    return [{"id": name, **_origin(registry, name)} for name, _ in registry.load_all()]
+@list_app.command("agents")
+def agents(
+    zoo: Annotated[str, typer.Argument(metavar="ZOO", help="the bundled zoo, or one that `zoo build` made")] = "smoke",
+    as_json: JsonOption = False,
+) -> None:
+    """The agents of a zoo, a row a recipe. What they do under a shift is not told here."""
+    from goalscope.agents.zoo import find_zoo
+
+    entries = _agent_entries(find_zoo(zoo) / "agents")
+    columns = ("recipe", "role", "family", "shift", "alpha", "architecture", "agents", "competence", "bytes")
+    _print(entries, "agents", as_json, columns)
+
+
+def _agent_entries(folder: Path) -> list[Entry]:
+    """One entry a recipe, by what the manifests say."""
+    from goalscope.agents.storage import read_manifest
+
+    by_recipe: dict[str, list[Manifest]] = {}
+    for path in sorted(folder.glob("[!.]*.json")):
+        manifest = read_manifest(path)
+        by_recipe.setdefault(str(manifest.recipe["name"]), []).append(manifest)
+    return [_recipe_entry(folder, name, of_it) for name, of_it in sorted(by_recipe.items())]
+
+
+def _recipe_entry(folder: Path, name: str, manifests: list[Manifest]) -> Entry:
+    recipe = manifests[0].recipe
+    weights = [folder / f"{manifest.agent_id}.safetensors" for manifest in manifests]
+    return {
+        "recipe": name,
+        "role": recipe["role"],
+        "family": recipe["family"],
+        "shift": recipe["query"],
+        "alpha": recipe["alpha"],
+        "architecture": recipe["arch"],
+        "agents": len(manifests),
+        "competence": round(sum(manifest.competence for manifest in manifests) / len(manifests), 4),
+        "bytes": sum(path.stat().st_size for path in weights if path.exists()),
+    }
+
+
+def _detector_entry(name: str, method: Detector) -> Entry:
+    """Its track, and the first line of what its class, function or else its module says about it."""
+    from goalscope.detectors.tracks import Track
+
+    track = method.track.label if isinstance(method.track, Track) else str(method.track)
+    return {"id": name, "track": track, "about": _first_line(method), **_origin(DETECTORS, name)}
+
+
+def _first_line(method: Detector) -> str:
+    own = method.__dict__.get("__doc__") or type(method).__dict__.get("__doc__")
+    text = own or getattr(sys.modules.get(method.__module__), "__doc__", None) or ""
+    return text.strip().partition("\n")[0]
+
+
+def _suite_entry(name: str, suite: Suite) -> Entry:
+    return {
+        "id": name,
+        "zoo": suite.zoo,
+        "recipes": len(suite.recipes),
+        "anchors": len(suite.anchors),
+        "detectors": len(suite.detectors),
+        "levels": suite.levels,
+        "folds": suite.folds,
+        "seeds": suite.seeds,
+        "sha256": suite.hash,
+        **_origin(SUITES, name),
+    }
 
 
 def _origin(registry: Registry[Any], name: str) -> Entry:
@@ -96,24 +172,32 @@ def _knob_entry(knob: Knob) -> Entry:
     }
 
 
-def _print(entries: list[Entry], kind: str, as_json: bool) -> None:
+def _print(entries: list[Entry], kind: str, as_json: bool, columns: tuple[str, ...]) -> None:
     if as_json:
         typer.echo(json.dumps(entries, indent=2, ensure_ascii=False))
     elif not entries:
         typer.echo(f"No {kind} are installed.")
     else:
-        _print_table(entries)
+        _print_table(entries, columns)
 
 
-def _print_table(entries: list[Entry]) -> None:
-    """A table with two to four columns: what has many parts is stacked, so that 80 characters are enough."""
+def _print_table(entries: list[Entry], columns: tuple[str, ...]) -> None:
+    """What has many parts, a family, is stacked, so that 80 characters are enough."""
     from goalscope.cli.tables import console, table
 
     is_family = "goals" in entries[0]
-    grid = table("id", *(("goals", "shifts", "about") if is_family else ("from",)), leading=1 if is_family else 0)
+    first, *others = ("from" if name == "distribution" else name for name in columns)
+    grid = table(first, *others, leading=1 if is_family else 0)
     for entry in entries:
-        grid.add_row(*(_family_row(entry) if is_family else (entry["id"], entry["distribution"])))
+        grid.add_row(*(_family_row(entry) if is_family else (_cell(entry[name]) for name in columns)))
     console().print(grid)
+
+
+def _cell(value: object) -> str:
+    """Numbers as people write them."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _family_row(entry: Entry) -> tuple[str, str, str, str]:

@@ -113,8 +113,8 @@ def _print_scores(scores: Scores) -> None:
     out.print(grid)
     out.print(
         f"{scores.agents} agents, {len(scores.recipes)} recipes, {scores.levels} query levels, {scores.seeds} seeds a "
-        "method. Skill: 1 is the truth, 0 the recipe's exact mean; [95 % over recipes and agents]. τ: ranking of agents "
-        "within a recipe. Episodes: how many under the shift would forecast as well."
+        "method. Skill: 1 is the truth, 0 the recipe's exact mean; [95 % over recipes and agents]. τ: ranking of "
+        "agents within a recipe. Episodes: how many under the shift would forecast as well."
     )
 
 
