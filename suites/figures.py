@@ -18,10 +18,11 @@ import numpy as np
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution, sheet
@@ -56,7 +57,7 @@ class Behaviour:
 
 
 @contextmanager
-def _house_style() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """Matplotlib's defaults and ours, while a figure is drawn and written."""
     with rc_context():
         rcdefaults()
@@ -92,11 +93,22 @@ def _svg(figure: Figure, label: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
 
 
-@_house_style()
+@house_style()
 def ranking(scores: Scores) -> str:
     """Skill by strata of every method with its interval, best on top, coloured by track."""
+    figure = Figure(figsize=(WIDTH, ranking_height(scores)), layout="constrained")
+    draw_ranking(figure, scores)
+    return _svg(figure, "Skill of every method with its interval; the table of standings has the same numbers.")
+
+
+def ranking_height(scores: Scores) -> float:
+    """Inches that a ranking needs."""
+    return 1.35 + 0.27 * len(scores.standings)
+
+
+def draw_ranking(figure: Figure | SubFigure, scores: Scores) -> None:
+    """Draw the ranking into a figure or a part of one."""
     standings = scores.standings
-    figure = Figure(figsize=(WIDTH, 1.35 + 0.27 * len(standings)), layout="constrained")
     axes = figure.add_subplot()
     left, right = _limits(scores)
     for y, standing in enumerate(standings):
@@ -109,7 +121,6 @@ def ranking(scores: Scores) -> str:
     axes.set_axisbelow(True)
     _known_lines(axes, scores, right - left)
     _track_legend(figure, sorted({s.track for s in standings}))
-    return _svg(figure, "Skill of every method with its interval; the table of standings has the same numbers.")
 
 
 def _limits(scores: Scores) -> tuple[float, float]:
@@ -147,7 +158,7 @@ def _known_lines(axes: Axes, scores: Scores, span: float) -> None:
         axes.text(x, 1.01, _shorten(name), transform=axes.get_xaxis_transform(), ha=aligned, va="bottom", color=FAINT)
 
 
-def _track_legend(figure: Figure, tracks: Iterable[int]) -> None:
+def _track_legend(figure: Figure | SubFigure, tracks: Iterable[int]) -> None:
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=6, linewidth=1.8, label=Track(track).label)
         for track, (colour, marker) in TRACKS.items()
@@ -160,7 +171,7 @@ def _shorten(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-@_house_style()
+@house_style()
 def doses(groups: Sequence[tuple[float, NDArray[np.float64]]]) -> str:
     """P(intended | any goal) under the shift against α, a dot an agent; means as bars. The dose is not to scale."""
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
@@ -185,7 +196,7 @@ def _count(n: int) -> str:
     return "1 agent" if n == 1 else f"{n} agents"
 
 
-@_house_style()
+@house_style()
 def spreads(behaviours: Sequence[Behaviour]) -> str:
     """One strip a recipe: each agent's P(intended | any goal); lighter dots reach neither goal more often."""
     figure = Figure(figsize=(WIDTH, 1.25 + 0.42 * len(behaviours)), layout="constrained")
@@ -219,11 +230,15 @@ def _strip(axes: Axes, y: int, behaviour: Behaviour) -> None:
 
 
 def levels(source: Distribution, with_paths: bool, count: int = 2) -> str:
-    """The first levels of a distribution side by side, with the pursuers' paths if asked for: a PNG data URI."""
+    """The first levels of a distribution as a PNG data URI."""
+    out = BytesIO()
+    draw_levels(source, with_paths, count).save(out, "PNG", optimize=True)
+    return "data:image/png;base64," + b64encode(out.getvalue()).decode()
+
+
+def draw_levels(source: Distribution, with_paths: bool, count: int) -> Image:
+    """The first levels of a distribution side by side, with the pursuers' paths if asked for."""
     drawn = source.draw(range(count))
     paths = [{goal.name: path(source.family, drawn, i, goal) for goal in source.goals} for i in range(count)]
     look = source.family.look(source.settings)
-    picture = sheet(source.family.world, drawn, 1, count, paths=paths if with_paths else None, display=look)
-    out = BytesIO()
-    picture.save(out, "PNG", optimize=True)
-    return "data:image/png;base64," + b64encode(out.getvalue()).decode()
+    return sheet(source.family.world, drawn, 1, count, paths=paths if with_paths else None, display=look)

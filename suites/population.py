@@ -14,7 +14,7 @@ from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent
 from goalscope.agents.zoo import members, read_labels
 from goalscope.detectors.query import Query, query_for
-from goalscope.errors import GoalscopeError
+from goalscope.errors import GoalscopeError, StorageError
 from goalscope.registry import RECIPES
 from goalscope.seeding import generator
 
@@ -40,10 +40,26 @@ def load_population(zoo: Path, recipe_name: str, levels: int, folds: int) -> Pop
     recipe = RECIPES.load(recipe_name)
     ids = [member.id for member in members([recipe])]
     labels = read_labels(zoo)
-    query = query_for(recipe, levels)
+    query = _query(recipe_name, levels)
     truths = np.stack([labels.of(identity, query.levels) for identity in ids])
-    agents = tuple(load_agent(zoo / "agents", identity) for identity in ids)
+    agents = tuple(_agent(zoo / "agents", identity) for identity in ids)
     return Population(recipe, query, agents, truths, assign_folds(len(ids), folds, recipe.hash))
+
+
+@lru_cache(maxsize=16)
+def _query(recipe_name: str, levels: int) -> Query:
+    return query_for(RECIPES.load(recipe_name), levels)
+
+
+def _agent(folder: Path, identity: str) -> Agent:
+    """An agent whose recipe and seed are those it is filed under: labels go by that name."""
+    agent = load_agent(folder, identity)
+    if agent.id != identity:
+        raise StorageError(
+            f"{folder / identity}.json describes agent {agent.id}: files were renamed, or its recipe edited. "
+            f"Build the agent again or restore it."
+        )
+    return agent
 
 
 def assign_folds(agents: int, folds: int, salt: str) -> NDArray[np.int64]:
@@ -59,6 +75,6 @@ def assign_folds(agents: int, folds: int, salt: str) -> NDArray[np.int64]:
 def recipe_truths(zoo: Path, recipe_name: str, levels: int) -> list[Shares]:
     """`[L, K + 1]` what each of a recipe's agents does; for recipes that are shown and not scored."""
     recipe = RECIPES.load(recipe_name)
-    asked = query_for(recipe, levels).levels
+    asked = _query(recipe_name, levels).levels
     labels = read_labels(zoo)
     return [labels.of(member.id, asked) for member in members([recipe])]

@@ -193,6 +193,7 @@ def open_run(folder: Path) -> Run:
     return Run(suite, zoo, parts, found_versions)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Of what can change a number."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
@@ -236,7 +237,7 @@ def _detector_hash(target: str) -> str:
 @cache
 def _zoo_hash(zoo: Path) -> str:
     """Of agents and labels."""
-    files = [*sorted((zoo / "agents").glob("*")), zoo / "labels.parquet"]
+    files = [*sorted((zoo / "agents").glob("[!.]*")), zoo / "labels.parquet"]
     try:
         return sha256(b"".join(sha256(path.read_bytes()).digest() for path in files)).hexdigest()
     except OSError as error:

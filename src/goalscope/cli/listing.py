@@ -96,7 +96,7 @@ def _recipe_entry(folder: Path, name: str, manifests: list[Manifest]) -> Entry:
 
 
 def _detector_entry(name: str, method: Detector) -> Entry:
-    """Its track, and the first line of what its class, function or else its module says about it."""
+    """Its track, and the first line of what it says about itself."""
     from goalscope.detectors.tracks import Track
 
     track = method.track.label if isinstance(method.track, Track) else str(method.track)
@@ -104,8 +104,9 @@ def _detector_entry(name: str, method: Detector) -> Entry:
 
 
 def _first_line(method: Detector) -> str:
+    """Of its module, since a module is one thing; else of its class or function."""
     own = method.__dict__.get("__doc__") or type(method).__dict__.get("__doc__")
-    text = own or getattr(sys.modules.get(method.__module__), "__doc__", None) or ""
+    text = sys.modules[method.__module__].__doc__ or own or ""
     return text.strip().partition("\n")[0]
 
 

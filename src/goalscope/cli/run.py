@@ -63,10 +63,14 @@ def score(folder: RunArgument, as_json: JsonOption = False) -> None:
 def report(
     folder: RunArgument,
     out: Annotated[Path | None, typer.Option(help="The page to write. Default: RUN/report.html.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also write levels and ranking as one PNG.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the one-page report of a run: a single file that opens from disk."""
-    page = _write_report(folder, _scores(folder), out or folder / "report.html")
+    scores = _scores(folder)
+    page = _write_report(folder, scores, out or folder / "report.html")
+    if picture is not None:
+        _write_picture(folder, scores, picture)
     typer.echo(json.dumps({"report": str(page)}) if as_json else f"Report: {page}")
 
 
@@ -92,6 +96,13 @@ def _write_report(folder: Path, scores: Scores, page: Path) -> Path:
     truths = {name: recipe_truths(found.zoo, name, suite.levels) for name in names}
     write_report(scores, suite, truths, page)
     return page
+
+
+def _write_picture(folder: Path, scores: Scores, picture: Path) -> None:
+    from goalscope.suites.poster import write_poster
+    from goalscope.suites.run import open_run
+
+    write_poster(scores, open_run(folder).suite, picture)
 
 
 def _print_json(scores: Scores) -> None:
