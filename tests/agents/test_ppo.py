@@ -49,17 +49,24 @@ def test_the_losses_parts_are_those_computed_by_hand() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_slopes_are_autograds_of_the_papers_loss(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
-    draw = lambda *shape: torch.randn(*shape, generator=random, dtype=torch.float64)  # noqa: E731
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
     logits, values = draw(64, 4).requires_grad_(), draw(64).requires_grad_()
     actions = torch.randint(0, 4, (64,), generator=random)
     batch = Batch(draw(64, 1), actions, -1.4 + 0.5 * draw(64), draw(64), draw(64))
     config = PPOConfig(clip=0.2, value_weight=0.7)
 
-    chosen = torch.distributions.Categorical(logits=logits)
-    ratio = (chosen.log_prob(actions) - batch.log_probs).exp()
+    shares = torch.softmax(logits, dim=-1)
+    ratio = shares[torch.arange(64), actions] / batch.log_probs.exp()
     advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
     surrogate = torch.min(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
-    loss = -surrogate + 0.7 * 0.5 * (values - batch.returns).square().mean() - 0.03 * chosen.entropy().mean()
+    loss = (
+        -surrogate
+        + 0.7 * 0.5 * (values - batch.returns).square().mean()
+        - 0.03 * -(shares * shares.log()).sum(-1).mean()
+    )
     wanted = torch.autograd.grad(loss, [logits, values])
 
     found, _ = ppo_slopes(logits.detach(), values.detach(), batch, config, entropy_weight=0.03)
