@@ -1,0 +1,436 @@
+"""Suites through the command line: resumed, repeated, refused, and never left half done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from tests.suites.made_up import CORNER, DISH, GOOD, save_zoo, write_suite
+from typer.testing import CliRunner, Result
+
+from goalscope.cli import app
+from goalscope.envs.kernels.jit import cache_root
+from goalscope.suites import population
+from goalscope.suites import run as running
+from goalscope.suites.rows import ROWS, read_part
+from goalscope.suites.scoring import PENALTY
+
+AGENTS = 16
+RUN = ("run", "./tiny_suite.py", "--workers", "1")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the tiny zoo, and the kernels that are compiled already."""
+    folder = tmp_path_factory.mktemp("cache")
+    kernels = cache_root() / "kernels"
+    kernels.mkdir(parents=True, exist_ok=True)
+    (folder / "kernels").symlink_to(kernels)
+    save_zoo(folder / "zoos" / "tiny")
+    return folder
+
+
+@pytest.fixture
+def bench(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the tiny suite, in which commands are run."""
+    write_suite(tmp_path)
+    monkeypatch.setenv("GOALSCOPE_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def place(bench: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, but runs end without a report: its figures take longer than all the rest of a tiny run."""
+    monkeypatch.setattr("goalscope.cli.run._write_report", lambda folder, scores, page: page)
+    return bench
+
+
+@pytest.fixture
+def zoo(cache: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the tiny zoo that may be damaged."""
+    own = place / "cache"
+    shutil.copytree(cache / "zoos", own / "zoos")
+    (own / "kernels").symlink_to(cache / "kernels")
+    monkeypatch.setenv("GOALSCOPE_CACHE", str(own))
+    return own / "zoos" / "tiny"
+
+
+def goalscope(*arguments: str | Path) -> Result:
+    """Run a command in this process, which remembers nothing of the commands before."""
+    for remembered in (population.load_population, population._query, running._zoo_hash):
+        remembered.cache_clear()
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def output(*arguments: str | Path) -> str:
+    done = goalscope(*arguments)
+    assert done.exit_code == 0, done.output
+    return str(done.stdout)
+
+
+def complaint(*arguments: str | Path) -> str:
+    """The one error that a command ends with."""
+    done = goalscope(*arguments)
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    return one_error(done.stderr)
+
+
+def one_error(stderr: str) -> str:
+    """The only error on standard error, after the progress bar."""
+    before, error, message = stderr.partition("Error: ")
+    assert error and "\nError: " not in message and "Traceback" not in stderr, stderr
+    return message
+
+
+def process(*arguments: str, code: str = "") -> subprocess.Popen[str]:
+    """The command line in a process of its own, after some code."""
+    text = f"import sys\n{code}\nfrom goalscope.cli import main\nsys.argv = {['goalscope', *arguments]}\nmain()"
+    command = [sys.executable, "-c", text]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+
+
+def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
+    _, stderr = running.communicate()
+    return running.returncode, stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {p.name: p.stat().st_mtime_ns for p in (folder / "rows").iterdir()}
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / "rows").glob("*.parquet"))
+
+
+def plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """All rows of a run, in a fixed order, without what the clock says."""
+    found = [row for part in parts(folder) for row in read_part(part)]
+    timeless = [{key: plain(value) for key, value in row.items() if key != "seconds"} for row in found]
+    return sorted(timeless, key=lambda row: (row["detector"], row["recipe"], row["seed"], row["agent_id"]))
+
+
+def standings(text: str) -> Mapping[str, Mapping[str, Any]]:
+    found = json.loads(text, parse_constant=pytest.fail)
+    return {standing["detector"]: standing for standing in found["standings"]}
+
+
+# Running, and running again
+
+
+def test_a_strangers_file_runs_beside_the_suites_own_and_a_second_run_repeats_nothing(bench: Path) -> None:
+    printed = output(*RUN, "--detector", "./stranger.py")
+    assert "good" in printed and "stranger" in printed and "agent oracle" in printed
+    folder = bench / "runs" / "tiny"
+    found = rows(folder)
+    assert len(found) == 2 * 2 * AGENTS and set(found[0]) == set(ROWS.names) - {"seconds"}
+    assert {(row["detector"], row["recipe"], row["track"]) for row in found} == {
+        (name, recipe.name, track) for name, track in (("good", 1), ("stranger", 2)) for recipe in (DISH, CORNER)
+    }
+    assert all(row["flag"] == "" and np.allclose(np.reshape(row["forecast"], (256, 3)).sum(1), 1) for row in found)
+    assert (folder / "report.html").read_text().count("stranger") > 0
+    before = times(folder)
+    assert len(before) == 4
+    assert output(*RUN, "--detector", "./stranger.py") == printed
+    assert times(folder) == before
+
+
+def test_results_are_json_for_programs_and_a_run_can_be_scored_and_reported_again(bench: Path) -> None:
+    first = output(*RUN, "--detector", "./stranger.py", "--out", "here", "--json")
+    assert {"good", "stranger"} == set(standings(first))
+    assert standings(first)["good"]["cases"] == 2 * AGENTS and standings(first)["good"]["flagged"] == 0
+    assert output("score", "here", "--json") == first
+    assert "stranger" in output("score", "here")
+    page = bench / "here" / "report.html"
+    written = page.read_bytes()
+    page.unlink()
+    assert json.loads(output("report", "here", "--json")) == {"report": str(page.relative_to(bench))}
+    assert page.read_bytes() == written
+    (bench / "folder").mkdir()
+    assert "Cannot write folder" in complaint("report", "here", "--out", "folder")
+    assert list((bench / "folder").iterdir()) == []
+
+
+def test_an_edited_detector_is_run_again_and_nothing_else(place: Path) -> None:
+    output(*RUN, "--detector", "./stranger.py", "--out", "here")
+    before = times(place / "here")
+    path = place / "stranger.py"
+    path.write_text(path.read_text().replace("frames(32)", "frames(16)"))
+    output(*RUN, "--detector", "./stranger.py", "--out", "here")
+    after = times(place / "here")
+    assert {name: after[name] for name in before} == before
+    assert sorted(name.split("-")[0] for name in set(after) - set(before)) == ["stranger", "stranger"]
+
+
+STOPS_AFTER_A_PART = """
+import time
+from goalscope.suites import run
+write = run.write_part
+def write_and_wait(path, rows):
+    write(path, rows)
+    print("a part is there", file=sys.stderr, flush=True)
+    time.sleep(3600)
+run.write_part = write_and_wait
+"""
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_the_same(place: Path) -> None:
+    write_suite(place, seeds=3)
+    output(*RUN, "--out", "whole")
+    started = process(*RUN, "--out", "killed", code=STOPS_AFTER_A_PART)
+    with started:
+        assert started.stderr is not None
+        while "a part is there" not in started.stderr.readline():
+            assert started.poll() is None
+        os.killpg(started.pid, signal.SIGKILL)
+    before = times(place / "killed")
+    assert 1 <= len(before) < 6
+    output(*RUN, "--out", "killed")
+    assert {name: times(place / "killed")[name] for name in before} == before
+    assert rows(place / "killed") == rows(place / "whole")
+
+
+def test_one_worker_and_two_give_the_same_rows(place: Path) -> None:
+    output(*RUN, "--detector", "./stranger.py", "--out", "one")
+    arguments = ("run", "./tiny_suite.py", "--workers", "2", "--detector", "./stranger.py", "--out", "two")
+    code, stderr = finish(process(*arguments))
+    assert code == 0, stderr
+    assert rows(place / "two") == rows(place / "one")
+
+
+def test_a_worker_that_dies_is_one_error(place: Path) -> None:
+    (place / "deadly.py").write_text(GOOD.replace("return ", "import os; os._exit(9); return "))
+    arguments = ("run", "./tiny_suite.py", "--workers", "2", "--detector", "./deadly.py", "--out", "here")
+    code, stderr = finish(process(*arguments))
+    assert code == 2 and "A worker ended" in one_error(stderr) and "--workers 1" in stderr
+
+
+# Detectors that do not work
+
+
+def test_a_broken_detector_is_flagged_and_changes_nothing_for_others(place: Path) -> None:
+    output(*RUN, "--out", "alone")
+    done = goalscope(*RUN, "--detector", "./broken.py", "--out", "both")
+    assert done.exit_code == 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("broken: ")]
+    assert line.startswith("broken: 32 cases raised: a pipe burst (ZeroDivisionError at ") and "broken.py:6)" in line
+    others = [row for row in rows(place / "both") if row["detector"] == "good"]
+    assert others == rows(place / "alone")
+    found = standings(output("score", "both", "--json"))
+    assert found["broken"]["flagged"] == found["broken"]["cases"] == 32
+    assert found["broken"]["strata"]["value"] == pytest.approx(-1 / (AGENTS - 1) - PENALTY)
+
+
+UNUSABLE = {
+    "an import that fails": ("import nowhere_to_be_found\n", "Could not import './bad.py'"),
+    "a syntax error": ("def bad(:\n", "bad.py:1"),
+    "an exit": ("raise SystemExit(0)\n", "Could not import './bad.py'"),
+    "no detector": ("x = 1\n", "Expected a detector named 'DETECTOR'"),
+    "a class": (
+        "from goalscope.detectors import Detector\n\n\nclass DETECTOR(Detector):\n    pass\n",
+        "Expected 'DETECTOR' in",
+    ),
+    "an unknown track": (
+        "from goalscope.detectors import detector\n\nDETECTOR = detector(track='xray')(len)\n",
+        "There is no track 'xray'. Known: recipe, blackbox",
+    ),
+    "a track that is a word": (
+        "from goalscope.detectors import Detector\n\nDETECTOR = Detector()\nDETECTOR.track = 'whitebox'\n",
+        "must be one of Track.RECIPE, Track.BLACKBOX",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_detector_that_cannot_be_used_stops_a_run_before_anything_is_written(
+    text: str, hint: str, place: Path
+) -> None:
+    (place / "bad.py").write_text(text)
+    before = contents(place)
+    assert hint in complaint(*RUN, "--detector", "./bad.py")
+    assert {name: data for name, data in contents(place).items() if "__pycache__" not in name} == before
+
+
+def test_what_does_not_exist_and_what_is_there_twice_is_refused(place: Path) -> None:
+    assert "There is no detector 'god'" in complaint(*RUN, "--detector", "god")
+    assert "There is no suite 'tinny'" in complaint("run", "tinny")
+    assert "no/where.py" in complaint(*RUN, "--detector", "./no/where.py")
+    assert "Two detectors have the same name" in complaint(*RUN, "--detector", "./good.py")
+    (place / "tiny_corner.py").write_text((place / "tiny_dish.py").read_text())
+    assert "Two recipes of the suite have the same name" in complaint(*RUN)
+    (place / "tiny_suite.py").write_text((place / "tiny_suite.py").read_text().replace('zoo="tiny"', 'zoo="none"'))
+    assert "There is no zoo 'none'" in complaint(*RUN) and not (place / "runs").exists()
+
+
+# Files that were damaged
+
+
+def damaged(path: Path, data: bytes | None, *command: str) -> str:
+    """What a command says about a file that was changed (or deleted); nothing else on disk may change."""
+    whole = path.read_bytes()
+    if data is None:
+        path.unlink()
+    else:
+        path.write_bytes(data)
+    before = contents(Path.cwd())
+    said = complaint(*command)
+    assert contents(Path.cwd()) == before
+    path.write_bytes(whole)
+    return said
+
+
+def test_a_damaged_part_is_named_and_made_again_when_it_is_deleted(place: Path) -> None:
+    output(*RUN, "--out", "here")
+    whole, first = rows(place / "here"), parts(place / "here")[0]
+    data = first.read_bytes()
+    for bad in (b"", b"not a table", data[: len(data) // 2], data[:500] + bytes(100) + data[600:]):
+        said = damaged(first, bad, "score", "here")
+        assert str(first.relative_to(place)) in said and "Delete it and run the suite again" in said
+    assert "Delete it and run the suite again" in damaged(first, b"", *RUN, "--out", "here")
+    before = times(place / "here")
+    first.unlink()
+    said = complaint("score", "here")
+    assert f"1 of 2 parts are missing in here, {first.name} first: run the suite into it again" in said
+    output(*RUN, "--out", "here")
+    after = times(place / "here")
+    assert {name for name in before if after[name] != before[name]} == {first.name}
+    assert rows(place / "here") == whole
+
+
+Damage: TypeAlias = Callable[[bytes], bytes]
+AGENT_DAMAGE: list[tuple[str, Damage, str]] = [
+    ("safetensors", lambda data: data[:100], "does not match its manifest"),
+    ("safetensors", lambda data: data[:-1] + b"?", "does not match its manifest"),
+    ("safetensors", lambda data: b"", "does not match its manifest"),
+    ("json", lambda data: data[:100], "not a readable manifest"),
+    ("json", lambda data: data.replace(b'"seed"', b'"sead"'), "not a readable manifest"),
+    ("json", lambda data: data.replace(b'256": "', b'256": "0'), "does not match its manifest"),
+    ("json", lambda data: data.replace(b'"width": 16', b'"width": 8'), "describe different networks"),
+    ("json", lambda data: data.replace(b'"mlp"', b'"mlq"'), "no architecture 'mlq'"),
+    ("json", lambda data: data.replace(b'"gamma": 0.97', b'"gamma": 0.98'), "or its recipe edited"),
+    ("json", lambda data: data.replace(b'"budget"', b'"bugdet"'), "bugdet"),
+]
+
+
+def test_a_damaged_agent_is_named_and_nothing_else_is_lost(zoo: Path, place: Path) -> None:
+    output(*RUN, "--out", "here")
+    before = times(place / "here")
+    for extension, damage, hint in AGENT_DAMAGE:
+        victim = sorted((zoo / "agents").glob(f"*.{extension}"))[0]
+        said = damaged(victim, damage(victim.read_bytes()), *RUN, "--out", "here")
+        assert victim.stem in said and hint in said, said
+    for extension, hint in (("json", "not a readable manifest"), ("safetensors", "Build the agent again or restore")):
+        victim = sorted((zoo / "agents").glob(f"*.{extension}"))[-1]
+        said = damaged(victim, None, *RUN, "--out", "here")
+        assert victim.name in said and hint in said, said
+    output(*RUN, "--out", "here")
+    assert times(place / "here") == before
+
+
+def test_an_agent_in_anothers_place_is_refused(zoo: Path, place: Path) -> None:
+    first, second = sorted((zoo / "agents").glob("*.json"))[:2]
+    for one, other in ((first, second), (first.with_suffix(".safetensors"), second.with_suffix(".safetensors"))):
+        one.write_bytes(other.read_bytes())
+    assert first.stem in complaint(*RUN) and not (place / "runs").exists()
+
+
+def test_damaged_labels_are_named(zoo: Path, place: Path) -> None:
+    output(*RUN, "--out", "here")
+    path = zoo / "labels.parquet"
+    data = path.read_bytes()
+    for bad in (b"", b"no table", data[:-30], data[: len(data) // 2]):
+        said = damaged(path, bad, *RUN, "--out", "here")
+        assert f"{path} is no readable table of labels" in said and "Build the zoo again" in said
+    assert "another zoo" in damaged(path, b"", "score", "here")
+    assert "There is no zoo 'tiny'" in damaged(path, None, *RUN, "--out", "here")
+    before = times(place / "here")
+    output(*RUN, "--out", "here")
+    assert times(place / "here") == before
+
+
+def test_other_agents_make_rows_stale(zoo: Path, place: Path) -> None:
+    output(*RUN, "--out", "here")
+    manifest = next(iter((zoo / "agents").glob("*.json")))
+    manifest.write_text(manifest.read_text().replace('"competence": 0.5', '"competence": 0.6'))
+    assert "run the suite again" in complaint("score", "here")
+    before = times(place / "here")
+    output(*RUN, "--out", "here")
+    after = times(place / "here")
+    assert {name: after[name] for name in before} == before and len(after) == 2 * len(before)
+
+
+DESCRIPTIONS = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "a list": b"[]",
+    "another dictionary": b"{}",
+    "a suite without name": b'{"suite": {"zoo": "tiny"}, "parts": [], "zoo_sha256": "", "versions": {}}',
+    "not text": b"\xff\xfe\x00",
+}
+
+
+def test_an_edited_description_is_named_and_written_again_by_the_next_run(place: Path) -> None:
+    output(*RUN, "--out", "here")
+    path = place / "here" / "run.json"
+    whole, before = path.read_bytes(), times(place / "here")
+    for bad in DESCRIPTIONS.values():
+        said = damaged(path, bad, "score", "here")
+        assert str(path.relative_to(place)) in said and "run the suite into it again" in said
+    path.write_bytes(b"")
+    output(*RUN, "--out", "here")
+    assert path.read_bytes() == whole and times(place / "here") == before
+
+
+@pytest.mark.parametrize("command", ["score", "report"])
+def test_a_folder_that_is_no_run_is_refused(command: str, place: Path) -> None:
+    (place / "empty").mkdir()
+    for name in ("empty", "nowhere", "good.py"):
+        assert "Expected a folder that `goalscope run` wrote" in complaint(command, name)
+    assert list((place / "empty").iterdir()) == [] and not (place / "nowhere").exists()
+
+
+# Places that cannot be written, disks that are full
+
+
+def test_a_place_that_cannot_be_written_is_named(place: Path) -> None:
+    (place / "taken").write_text("mine")
+    for folder in ("taken", "taken/below", "/proc/goalscope"):
+        said = complaint(*RUN, "--out", folder)
+        assert f"Cannot write {Path(folder) / 'run.json'}" in said
+    assert (place / "taken").read_text() == "mine"
+
+
+def test_a_full_disk_ends_with_one_error_and_the_same_command_completes_later(place: Path) -> None:
+    output(*RUN, "--detector", "./stranger.py", "--out", "whole")
+    smallest = min(part.stat().st_size for part in parts(place / "whole"))
+    limit = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({smallest // 2}, {smallest // 2}))"
+    )
+    arguments = (*RUN, "--detector", "./stranger.py", "--out", "here")
+    code, stderr = finish(process(*arguments, code=limit))
+    assert code == 2
+    said = one_error(stderr)
+    assert "Cannot write here/rows/" in said and "File too large" in said and "rerun" in said
+    assert [p.name for p in (place / "here").rglob("*") if p.is_file()] == ["run.json"]
+    assert "parts are missing" in complaint("score", "here")
+    output(*arguments)
+    assert rows(place / "here") == rows(place / "whole")
