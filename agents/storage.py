@@ -6,13 +6,10 @@ agent does not hold the answer. Files are written whole or not at all.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +21,7 @@ from goalscope.agents.agent import Agent
 from goalscope.agents.networks import make_network
 from goalscope.agents.recipe import PPOConfig, Recipe
 from goalscope.errors import StorageError
+from goalscope.files import write_whole
 
 STORED = torch.float16
 INITIAL = "initial."
@@ -42,22 +40,6 @@ class Manifest(BaseModel):
     weights_sha256: str
     curve: list[dict[str, float | None]]
     competence: float
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place: a reader never sees half of it."""
-    half = path.with_name(f".{uuid4().hex}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(half)
-            os.replace(half, path)
-        finally:
-            half.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}. Nothing was lost; free it and rerun."
-        ) from error
 
 
 def rounded(agent: Agent) -> Agent:

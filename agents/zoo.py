@@ -24,11 +24,12 @@ from goalscope.agents.agent import agent_id
 from goalscope.agents.measure import agent_outcomes, competence, query_distribution
 from goalscope.agents.ppo import train, training_levels
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.storage import load_agent, read_manifest, rounded, save_agent, write_whole
+from goalscope.agents.storage import load_agent, read_manifest, rounded, save_agent
 from goalscope.envs import Levels
 from goalscope.envs.kernels.jit import cache_root
 from goalscope.envs.splits import level_hashes
 from goalscope.errors import StorageError
+from goalscope.files import write_whole
 
 SEEDS_BY_ROLE = {"admitted": 16, "anchor": 2, "control": 2}
 QUERY_LEVELS = 256
@@ -125,6 +126,10 @@ class Labels:
         row = self.rows.get(agent)
         if row is None:
             raise StorageError(f"{self.path} has no label for {agent}: build the zoo again.")
+        if len(levels) != QUERY_LEVELS:
+            raise StorageError(
+                f"{self.path} labels {QUERY_LEVELS} query levels an agent; a suite cannot ask {len(levels)}."
+            )
         if row["query_sha256"] != _query_hash(levels):
             raise StorageError(f"{self.path} labels other query levels of {agent} than this version draws: rebuild it.")
         return np.array(row["outcomes"]).reshape(len(levels), -1)

@@ -5,19 +5,37 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Not when asked for, as the rest below: the module `detector` would take the place of the decorator of that name.
-from goalscope.detectors.detector import Detector, ReferenceCase, detector
-from goalscope.detectors.frames import Frames
-from goalscope.detectors.handle import AgentHandle
-from goalscope.detectors.query import Query
-from goalscope.detectors.tracks import Track
+from goalscope.detectors.tracks import Budget, Track
 
 if TYPE_CHECKING:
+    from goalscope.detectors.base import Detector, ReferenceCase, detector
     from goalscope.detectors.checks import check_detector
+    from goalscope.detectors.frames import Frames
+    from goalscope.detectors.handle import AgentHandle
+    from goalscope.detectors.query import Query
 
-__all__ = ["AgentHandle", "Detector", "Frames", "Query", "ReferenceCase", "Track", "check_detector", "detector"]
+__all__ = [
+    "AgentHandle",
+    "Budget",
+    "Detector",
+    "Frames",
+    "Query",
+    "ReferenceCase",
+    "Track",
+    "check_detector",
+    "detector",
+]
 
-_LATER = {"check_detector": "checks"}
+# These bring in torch, which takes seconds: they are loaded when asked for.
+_LATER = {
+    "AgentHandle": "handle",
+    "Detector": "base",
+    "Frames": "frames",
+    "Query": "query",
+    "ReferenceCase": "base",
+    "check_detector": "checks",
+    "detector": "base",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from goalscope.agents.agent import Agent
 from goalscope.agents.networks import make_network
 from goalscope.agents.recipe import Recipe
-from goalscope.detectors.detector import Detector, ReferenceCase
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.frames import source
 from goalscope.detectors.handle import AgentHandle, Array
 from goalscope.detectors.query import Query, query_for

@@ -14,8 +14,8 @@ from traceback import FrameSummary, extract_tb
 
 import numpy as np
 
+from goalscope.detectors.base import Detector
 from goalscope.detectors.bench import TESTED, Bench, make_bench, one_thread
-from goalscope.detectors.detector import Detector
 from goalscope.detectors.handle import Array
 from goalscope.envs.contract.subject import failure
 from goalscope.errors import CheckFailure, DeclarationError, ForbiddenError, ForecastError, LoadError, OverspentError

@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import calibrate
-from goalscope.detectors.detector import Detector, ReferenceCase
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Budget

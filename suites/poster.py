@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from goalscope.agents.measure import query_distribution
-from goalscope.agents.storage import write_whole
 from goalscope.envs import Distribution
+from goalscope.files import write_whole
 from goalscope.registry import RECIPES
 from goalscope.suites.figures import FAINT, INK, draw_levels, draw_ranking, house_style, ranking_height
 from goalscope.suites.scores import Scores

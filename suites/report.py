@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.storage import write_whole
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution
+from goalscope.files import write_whole
 from goalscope.registry import RECIPES
 from goalscope.suites.figures import Behaviour, doses, levels, ranking, spreads
 from goalscope.suites.scores import Interval, Scores

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from goalscope.agents.storage import write_whole
 from goalscope.errors import StorageError
+from goalscope.files import write_whole
 from goalscope.suites.crossfit import Case
 
 COUNTED = ("frames", "bank_frames", "episodes", "rollouts", "passes", "values")
@@ -40,7 +40,8 @@ ROWS = pa.schema(
     ]
 )
 """`forecast` is `[L · (K + 1)]`, level by level, null where there is none; `evidence` is what it was made of; `key` is
-the hash of everything that can change a row. All columns but `seconds` are the same in every run with that key."""
+the hash of everything that can change an answer. With the same key all columns are the same in every run but for
+`seconds`, `machine`, and `suite_sha256`, which also counts what else was asked."""
 
 
 def case_row(case: Case, agent_id: str, common: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 import goalscope
 from goalscope.agents.agent import agent_id
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.storage import write_whole
 from goalscope.agents.zoo import find_zoo
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.errors import DeclarationError, GoalscopeError, StorageError
+from goalscope.files import write_whole
 from goalscope.registry import DETECTORS
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import load_population

@@ -18,11 +18,11 @@ from typer.testing import CliRunner, Result
 
 from goalscope import __version__
 from goalscope.cli import app
-from goalscope.cli.files import write_whole
 from goalscope.cli.keys import keys_in
 from goalscope.envs.ascii import from_ascii
 from goalscope.envs.sampling import Distribution
 from goalscope.errors import GoalscopeError, UnknownNameError
+from goalscope.files import write_whole
 from goalscope.registry import DETECTORS, FAMILIES, RECIPES, SUITES, Registry
 
 HEAVY = ("goalscope.envs", "matplotlib", "minigrid", "numba", "rich", "scipy", "torch")
@@ -241,9 +241,10 @@ def test_a_failure_that_is_no_system_error_leaves_nothing_either(tmp_path: Path)
 
     with pytest.raises(ZeroDivisionError):
         write_whole(tmp_path / "file.txt", fail)
-    with pytest.raises(GoalscopeError, match="Could not write"):
-        write_whole(tmp_path / "no" / "file.txt", lambda partial: partial.write_text("x"))
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "in the way").write_text("a file")
+    with pytest.raises(GoalscopeError, match="Cannot write"):
+        write_whole(tmp_path / "in the way" / "file.txt", lambda partial: partial.write_text("x"))
 
 
 def test_levels_without_a_terminal_are_text_from_which_they_can_be_read() -> None:

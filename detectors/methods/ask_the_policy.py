@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 

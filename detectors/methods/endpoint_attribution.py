@@ -5,9 +5,9 @@ The trapezoid of two points; it misses what happens between the ends, and cannot
 
 from __future__ import annotations
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.contrast import attributions, differences, pairs, progress
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import Detector, ReferenceCase
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle, Outputs, Played
 from goalscope.detectors.query import Query
 from goalscope.envs.pursuit import start_distances

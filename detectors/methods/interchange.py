@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.contrast import pairs
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import INPUT, AgentHandle
 from goalscope.detectors.query import Query
 

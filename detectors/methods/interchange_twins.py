@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.contrast import differences, policy_site
-from goalscope.detectors.detector import detector
 from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query

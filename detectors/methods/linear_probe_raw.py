@@ -6,8 +6,8 @@ task is; and it says the same of all agents.
 
 from __future__ import annotations
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.probe import probe_observation
 from goalscope.detectors.query import Query

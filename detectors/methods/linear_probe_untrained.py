@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.probe import probe_network
 from goalscope.detectors.query import Query

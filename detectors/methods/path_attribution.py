@@ -8,8 +8,8 @@ between them are not, but carry both features together, so that no point shows o
 from __future__ import annotations
 
 from goalscope.detectors import contrast
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import Detector, ReferenceCase
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track

@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares, level_log_odds, softmax
-from goalscope.detectors.detector import Detector, ReferenceCase
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.posterior import offsets_prior, posterior_offsets
 from goalscope.detectors.query import Query

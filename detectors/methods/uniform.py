@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from goalscope.detectors.detector import Detector
+from goalscope.detectors.base import Detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track

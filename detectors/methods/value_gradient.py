@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.contrast import SINGLES, feature_sizes, log_ratios
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 

@@ -6,8 +6,8 @@ put it: so this must stand on every board, beside what looks at the behaviour.
 
 from __future__ import annotations
 
+from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.detector import detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.norms import norm_ratios
 from goalscope.detectors.query import Query

@@ -29,7 +29,7 @@ from goalscope.errors import DeclarationError, GoalscopeError, LoadError, Plugin
 
 if TYPE_CHECKING:
     from goalscope.agents.recipe import Recipe
-    from goalscope.detectors.detector import Detector
+    from goalscope.detectors.base import Detector
     from goalscope.envs.family import Family
     from goalscope.suites.suite import Suite
 
@@ -194,7 +194,7 @@ def _where(error: BaseException) -> str:
 
 FAMILIES: Registry[Family] = Registry("goalscope.envs", "FAMILY", "family", "goalscope.envs.family:Family")
 DETECTORS: Registry[Detector] = Registry(
-    "goalscope.detectors", "DETECTOR", "detector", "goalscope.detectors.detector:Detector"
+    "goalscope.detectors", "DETECTOR", "detector", "goalscope.detectors.base:Detector"
 )
 SUITES: Registry[Suite] = Registry("goalscope.suites", "SUITE", "suite", "goalscope.suites.suite:Suite")
 RECIPES: Registry[Recipe] = Registry("goalscope.recipes", "RECIPE", "recipe", "goalscope.agents.recipe:Recipe")

@@ -11,8 +11,9 @@ import torch
 from goalscope.agents.agent import Agent
 from goalscope.agents.networks import make_network
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.storage import load_agent, rounded, save_agent, write_whole
+from goalscope.agents.storage import load_agent, rounded, save_agent
 from goalscope.errors import StorageError
+from goalscope.files import write_whole
 
 SHAPE = (4, 9, 9)
 

@@ -60,6 +60,8 @@ def test_a_zoo_is_whole_and_its_labels_are_distributions(tmp_path: Path) -> None
         outcomes = labels.of(member.id, levels)
         assert outcomes.shape == (256, 3) and np.allclose(outcomes.sum(1), 1)
     with pytest.raises(StorageError, match="other query levels"):
+        labels.of(wanted[0].id, levels.take(slice(None, None, -1)))
+    with pytest.raises(StorageError, match="cannot ask 255"):
         labels.of(wanted[0].id, levels.take(slice(0, 255)))
     with pytest.raises(StorageError, match="no label for nobody"):
         labels.of("nobody", levels)

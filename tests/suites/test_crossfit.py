@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from tests.suites.made_up import by_agent, population
 
 from goalscope.agents.agent import agent_id
+from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import level_log_odds, oracle_offsets
-from goalscope.detectors.detector import Detector, ReferenceCase
 from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goalscope.cli.files import write_whole
 from goalscope.cli.options import KnobOption, SeedOption, ShiftOption, SplitOption, TargetArgument, distribution
 from goalscope.errors import GoalscopeError
+from goalscope.files import write_whole
 
 if TYPE_CHECKING:
     from goalscope.envs.levels import Levels

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from goalscope.agents.storage import Manifest
-    from goalscope.detectors.detector import Detector
+    from goalscope.detectors.base import Detector
     from goalscope.envs.family import Family, Goal, Knob, Shift
     from goalscope.suites.suite import Suite
 

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from goalscope.cli.files import write_whole
 from goalscope.errors import GoalscopeError
+from goalscope.files import write_whole
 from goalscope.registry import DETECTORS, FAMILIES
 
 new_app = typer.Typer(no_args_is_help=True, help="Start something of your own.")

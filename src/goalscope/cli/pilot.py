@@ -29,7 +29,7 @@ def pilot(
     (0.3 more likely than a random policy to reach any goal), and the SD between them of P(intended | any goal) is 0.10.
     """
     from goalscope.agents.pilot import run_pilots
-    from goalscope.agents.storage import write_whole
+    from goalscope.files import write_whole
 
     chosen = [RECIPES.load(name) for name in recipes]
     with progress(len(chosen) * seeds) as tell:
