@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import RidgeCV
 
 from goalscope.detectors.contrast import SINGLES, feature_sizes, log_ratios, policy_site
 from goalscope.detectors.handle import AgentHandle, Array
@@ -18,6 +17,8 @@ def fit_probe(inputs: NDArray[np.floating], gains: Array) -> tuple[Array, float]
 
     The penalty is chosen on the other frames by leaving one out.
     """
+    from sklearn.linear_model import RidgeCV  # takes a second: not when a run is only looked at
+
     probe = RidgeCV(ALPHAS).fit(inputs[:-HELD_OUT], gains[:-HELD_OUT])
     held = gains[-HELD_OUT:]
     left = ((held - probe.predict(inputs[-HELD_OUT:])) ** 2).sum()

@@ -56,6 +56,16 @@ class Line:
     by_recipe: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """One way in which a method failed, and how often."""
+
+    detector: str
+    flag: str
+    message: str
+    cases: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """The scores of one run of one suite."""
@@ -71,6 +81,8 @@ class Scores:
     lines: tuple[Line, ...]
     curve: tuple[tuple[int, float], ...]
     """(episodes k, skill by strata of a forecaster that saw k episodes of each agent under the shift)."""
+    failures: tuple[Failure, ...]
+    """Most frequent first."""
     versions: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:

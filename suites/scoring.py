@@ -6,6 +6,7 @@ the same agents, so differences between methods are paired.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from goalscope.suites.population import Population
 from goalscope.suites.rows import read_rows
 from goalscope.suites.run import Run
 from goalscope.suites.score import Losses, bootstrap, geometry_strata, leave_one_out, losses, stratify
-from goalscope.suites.scores import Interval, Line, Scores, Standing
+from goalscope.suites.scores import Failure, Interval, Line, Scores, Standing
 
 Shares = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -116,8 +117,15 @@ def score_run(run: Run, populations: Sequence[Population]) -> Scores:
         standings=with_ranks(ranked),
         lines=lines,
         curve=curve,
+        failures=failures(rows),
         versions=run.versions,
     )
+
+
+def failures(rows: Sequence[Mapping[str, Any]]) -> tuple[Failure, ...]:
+    """What went wrong, counted by method, flag and message."""
+    counted = Counter((row["detector"], row["flag"], row["message"]) for row in rows if row["flag"])
+    return tuple(Failure(*what, cases) for what, cases in counted.most_common())
 
 
 def pooled(known: Sequence[Truth], forecasts: Sequence[Shares], resolution: str) -> Losses:

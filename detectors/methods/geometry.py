@@ -7,19 +7,19 @@ one level is odd, as the recipe's mean can, so the two together show how much of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 LEAST_WEIGHT = 1e-6
 """Of an outcome that never happened, so that it keeps its column."""
@@ -40,6 +40,10 @@ class Geometry(Detector):
         self.regression = regression
 
     def fit(self, reference: Sequence[ReferenceCase], rng: np.random.Generator) -> Self:
+        from sklearn.linear_model import LogisticRegression  # takes a second: not when a run is only looked at
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         known = np.concatenate([features(case.query) for case in reference])
         shares = np.concatenate([case.outcomes for case in reference])
         n, outcomes = shares.shape

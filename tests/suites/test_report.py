@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from goalscope.errors import StorageError
 from goalscope.suites.figures import Behaviour, doses, ranking, spreads
 from goalscope.suites.report import number, percent, write_report
-from goalscope.suites.scores import Interval, Line, Scores, Standing
+from goalscope.suites.scores import Failure, Interval, Line, Scores, Standing
 from goalscope.suites.suite import Suite
 
 SUITE = Suite(
@@ -62,6 +62,7 @@ SCORES = Scores(
         Line(name="leave-one-out mean", strata=interval(-0.1), level=interval(-0.1), by_recipe={}),
     ),
     curve=((0, -0.1), (8, 0.3)),
+    failures=(Failure("broken", "raised", "1 < 2 is no reason to stop", 3),),
     versions={"goalscope": "0.1.0", "machine": "a made-up one"},
 )
 
@@ -80,6 +81,10 @@ def written(folder: Path, scores: Scores = SCORES, suite: Suite = SUITE) -> str:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(tmp_path_factory.mktemp("report"))
+
+
+def test_failures_are_told_with_their_reason(page: str) -> None:
+    assert "3 cases raised: 1 &lt; 2 is no reason to stop" in page
 
 
 def test_everything_is_in_the_one_file(page: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="the folder that `goalscope run` wrote")]
 
+MOST_FAILURES = 20
+
 
 def run(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="id, module or ./file.py; `smoke` comes with it")],
@@ -46,7 +48,7 @@ def run(
         _print_json(scores)
     else:
         _print_scores(scores)
-        _print_flags(folder)
+        _print_failures(scores)
         typer.echo(f"Rows: {folder / 'rows'}   Report: {page}")
 
 
@@ -57,7 +59,7 @@ def score(folder: RunArgument, as_json: JsonOption = False) -> None:
         _print_json(scores)
     else:
         _print_scores(scores)
-        _print_flags(folder)
+        _print_failures(scores)
 
 
 def report(
@@ -133,13 +135,9 @@ def _interval(found: Interval) -> str:
     return f"{found.value:5.2f} [{found.low:5.2f}, {found.high:5.2f}]"
 
 
-def _print_flags(folder: Path) -> None:
+def _print_failures(scores: Scores) -> None:
     """One line for every kind of failure, on standard error."""
-    from collections import Counter
-
-    from goalscope.suites.rows import read_rows
-    from goalscope.suites.run import open_run
-
-    flagged = Counter((r["detector"], r["flag"], r["message"]) for r in read_rows(open_run(folder).parts) if r["flag"])
-    for (detector, flag, message), count in flagged.most_common(20):
-        typer.echo(f"{detector}: {count} cases {flag}: {message}", err=True)
+    for failure in scores.failures[:MOST_FAILURES]:
+        typer.echo(f"{failure.detector}: {failure.cases} cases {failure.flag}: {failure.message}", err=True)
+    if len(scores.failures) > MOST_FAILURES:
+        typer.echo(f"… and {len(scores.failures) - MOST_FAILURES} more kinds, see `goalscope score --json`", err=True)
