@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from goalscope.agents.agent import Agent
 from goalscope.agents.networks import make_network
 from goalscope.agents.recipe import Recipe
+from goalscope.detectors.answers import checked_evidence, checked_fit, checked_forecast
 from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.frames import source
 from goalscope.detectors.handle import AgentHandle, Array
 from goalscope.detectors.query import Query, query_for
 from goalscope.detectors.tracks import Budget
 from goalscope.envs import Engine
-from goalscope.errors import ForecastError
 from goalscope.registry import RECIPES
 from goalscope.seeding import generator, stream
 
@@ -57,11 +56,14 @@ class Bench:
             ReferenceCase(self.handle(detector, agent), self.query, outcomes)
             for agent, outcomes in zip(self.agents[TESTED:], self.outcomes, strict=True)
         ]
-        fitted = deepcopy(detector).fit(known, generator("bench fit", self.seed))
-        if not isinstance(fitted, Detector):
-            raise ForecastError(f"fit must return the fitted detector, got {type(fitted).__name__}.")
-        ask = fitted.forecast if fitted.forecasts_itself else fitted.evidence
-        return [numbers(ask(self.handle(detector, self.agents[i]), self.query)) for i in order]
+        fitted = checked_fit(deepcopy(detector).fit(known, generator("bench fit", self.seed)))
+        return [self._answer(fitted, self.agents[i]) for i in order]
+
+    def _answer(self, fitted: Detector, agent: Agent) -> Array:
+        handle = self.handle(fitted, agent)
+        if fitted.forecasts_itself:
+            return checked_forecast(fitted.forecast(handle, self.query), self.query.shape)
+        return checked_evidence(fitted.evidence(handle, self.query))
 
     def handle(self, detector: Detector, agent: Agent) -> AgentHandle:
         return AgentHandle(agent, detector.track, Budget(), self.seed)
@@ -78,13 +80,6 @@ class Bench:
             if not np.array_equal(seen, issue.obs):
                 return "frames or their levels"
         return ""
-
-
-def numbers(answer: ArrayLike) -> Array:
-    """An answer as an array of numbers."""
-    if answer is None:  # NumPy would make NaN of it
-        raise ForecastError("an answer must be numbers, got None.")
-    return np.asarray(answer, np.float64)
 
 
 def make_bench(seed: int) -> Bench:

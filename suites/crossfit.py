@@ -17,8 +17,9 @@ from types import FrameType
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from goalscope.detectors.answers import checked_evidence, checked_fit, checked_forecast
 from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import calibrate
 from goalscope.detectors.handle import AgentHandle
@@ -32,7 +33,6 @@ Shares = NDArray[np.float64]
 T = TypeVar("T")
 LEAST_REFERENCE = 4
 """Fewer reference agents with evidence than this calibrate nothing."""
-SUM_TOLERANCE = 1e-6
 
 
 @dataclass
@@ -134,46 +134,6 @@ def _calibrated(test: list[Case], reference: Sequence[Case], gathered: dict[int,
         evidence = np.stack([r.evidence for r in usable if r.evidence is not None])
         fitted = calibrate(evidence, population.truths[[r.agent for r in usable]])
         case.forecast = fitted.forecast(case.evidence[None])[0]
-
-
-def checked_fit(fitted: object) -> Detector:
-    """What `fit` returned, or a :class:`ForecastError` if that is no detector."""
-    if not isinstance(fitted, Detector):
-        got = type(fitted).__name__
-        raise ForecastError(f"fit must return the fitted detector, got {got}: end it with `return self`.")
-    return fitted
-
-
-def checked_evidence(value: ArrayLike) -> Shares:
-    """`[E]` finite numbers, or a :class:`ForecastError` that says what came instead."""
-    found = _numbers(value, "evidence")
-    if found.ndim > 1 or found.size == 0:
-        raise ForecastError(f"evidence must be one number or a list of numbers, got shape {found.shape}.")
-    if not np.isfinite(found).all():
-        raise ForecastError(f"evidence must be finite, got {found.tolist()}: guard logarithms and divisions.")
-    return np.atleast_1d(found)
-
-
-def checked_forecast(value: ArrayLike, shape: tuple[int, int]) -> Shares:
-    """`[L, K + 1]` shares, or a :class:`ForecastError` that says what came instead."""
-    found = _numbers(value, "a forecast")
-    if found.shape != shape:
-        raise ForecastError(f"a forecast must have shape {shape}, levels and outcomes with neither, got {found.shape}.")
-    if not np.isfinite(found).all():
-        raise ForecastError("a forecast must be finite, got NaN or infinity: guard logarithms and divisions.")
-    if (found < -SUM_TOLERANCE).any() or (abs(found.sum(1) - 1) > SUM_TOLERANCE).any():
-        worst = found.sum(1)[abs(found.sum(1) - 1).argmax()]
-        raise ForecastError(f"a forecast's rows must be shares that sum to 1, got one summing to {worst:.6g}: divide.")
-    return found
-
-
-def _numbers(value: ArrayLike, what: str) -> Shares:
-    if value is None:  # NumPy would make NaN of it
-        raise ForecastError(f"{what} must be numbers, got None: end the function with `return`.")
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ForecastError(f"{what} must be numbers, got {type(value).__name__} ({error}).") from error
 
 
 class _TimeUp(BaseException):

@@ -47,12 +47,12 @@ def warned(agent: AgentHandle, query: Query) -> float:
 BROKEN: dict[str, tuple[str, Callable[[AgentHandle, Query], Any], str]] = {
     "track": ("blackbox", lambda a, q: a.weight_norms() and 0.0, "declare that track"),
     "budget": ("blackbox", lambda a, q: float(len(a.frames(10_000))), "more than a case's budget"),
-    "nan": ("recipe", lambda a, q: [float("nan")], "guard it"),
+    "nan": ("recipe", lambda a, q: [float("nan")], "guard logarithms"),
     "zero": ("recipe", lambda a, q: np.log(np.zeros(1)), "guard it"),
     "matrix": ("recipe", lambda a, q: np.zeros((3, 2)), "take means"),
     "nothing": ("recipe", lambda a, q: [], "take means"),
-    "none": ("recipe", lambda a, q: None, "without `return`"),
-    "words": ("recipe", lambda a, q: "high", "the line named above"),
+    "none": ("recipe", lambda a, q: None, "end the function with `return`"),
+    "words": ("recipe", lambda a, q: "high", "must be numbers, got str"),
     "bug": ("recipe", lambda a, q: 1 // 0, "the line named above"),
     "random": ("recipe", lambda a, q: OWN.normal(), "use `agent.rng`"),
     "lengths": ("recipe", lambda a, q: of_length(1 + len(ASKED) % 2), "depends on the agent"),
@@ -88,7 +88,7 @@ class Forecaster(Detector):
         (lambda query: np.full((3, 3), 1 / 3), "a row a query level"),
         (lambda query: np.full(query.shape, 1.0), "divide each by its sum"),
         (lambda query: np.tile([1.5, -0.5, 0.0], (len(query), 1)), "divide each by its sum"),
-        (lambda query: np.full(query.shape, np.inf), "guard it"),
+        (lambda query: np.full(query.shape, np.inf), "guard logarithms"),
     ],
 )
 def test_a_forecast_must_be_shares(answer: Callable[[Query], Any], cause: str) -> None:

@@ -206,8 +206,8 @@ EVIDENCE: dict[str, tuple[Callable[[AgentHandle], Any], str, str]] = {
     "exits": (lambda a: sys.exit("enough"), "raised", r"enough \(SystemExit at .*test_crossfit.py:\d+\)"),
     "not a number": (lambda a: np.nan, "malformed", "finite, got .*nan.*: guard logarithms and divisions"),
     "infinite": (lambda a: [1.0, np.inf], "malformed", "finite, got .*inf.*: guard logarithms and divisions"),
-    "a table": (lambda a: np.zeros((2, 3)), "malformed", r"one number or a list of numbers, got shape \(2, 3\)"),
-    "nothing": (lambda a: [], "malformed", r"one number or a list of numbers, got shape \(0,\)"),
+    "a table": (lambda a: np.zeros((2, 3)), "malformed", r"about an agent, got shape \(2, 3\): take means"),
+    "nothing": (lambda a: [], "malformed", r"about an agent, got shape \(0,\)"),
     "none": (lambda a: None, "malformed", "return"),
     "words": (lambda a: "mostly coins", "malformed", "evidence must be numbers, got str"),
     "of another length": (lambda a: [1.0, 2.0], "unreferenced", "only 0 of 8 reference agents have such evidence"),
@@ -246,10 +246,10 @@ def test_evidence_that_breaks_a_rule_flags_its_case_and_no_other(
 
 
 FORECASTS: dict[str, tuple[Any, str]] = {
-    "of one row": (np.full(3, 1 / 3), r"shape \(200, 3\), levels and outcomes with neither, got \(3,\)"),
+    "of one row": (np.full(3, 1 / 3), r"shape \(200, 3\), a row a query level .* got \(3,\)"),
     "without neither": (np.full((200, 2), 0.5), r"shape \(200, 3\), .* got \(200, 2\)"),
     "not a number": (shares(np.nan), "finite, got NaN or infinity: guard"),
-    "rows too large": (shares(0.4), "shares that sum to 1, got one summing to 1.2: divide"),
+    "rows too large": (shares(0.4), r"shares that sum to 1, got \[0.4.*divide each by its sum"),
     "negative": (np.tile([1.5, -0.5, 0.0], (200, 1)), "shares"),
     "words": ("coin", "a forecast must be numbers, got str"),
     "none": (None, "return"),
