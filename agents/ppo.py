@@ -188,6 +188,8 @@ def improve(
 ) -> Row:
     """Several epochs of clipped policy-gradient steps over shuffled minibatches; returns the mean losses."""
     whole = _flatten(rollout, config)
+    gradient = weights.grad
+    assert gradient is not None  # `flatten_weights` made it
     totals = torch.zeros(3)
     for _ in range(config.epochs):
         for batch in whole.shuffled(random, config.minibatches):
@@ -195,9 +197,9 @@ def improve(
                 logits, values = network(batch.obs)
             logits, values = logits.float(), values.float()
             slopes, parts = ppo_slopes(logits.detach(), values.detach(), batch, config, entropy_weight)
-            optimiser.zero_grad(set_to_none=False)
+            gradient.zero_()
             torch.autograd.backward([logits, values], slopes)
-            nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
+            gradient *= (config.max_grad_norm / (gradient.norm() + 1e-6)).clamp(max=1.0)
             optimiser.step()
             totals += parts
     means = totals / (config.epochs * config.minibatches)

@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import torch
 from tests.benchmarks.workloads import SB3_SETTINGS
-from torch import nn
 
 from goalscope.agents import ppo
 from goalscope.agents.networks import ActorCritic, SeparateActorCritic
@@ -32,7 +31,6 @@ PARTS: dict[str, tuple[Any, str]] = {
     "forward, MLP": (SeparateActorCritic, "forward"),
     "slopes of the loss": (ppo, "ppo_slopes"),
     "backward": (torch.autograd, "backward"),
-    "clipping": (nn.utils, "clip_grad_norm_"),
     "optimiser": (torch.optim.Adam, "step"),
     "collecting in all": (ppo, "collect"),
     "improving in all": (ppo, "improve"),
