@@ -45,7 +45,7 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
         keep_trailing_newline=True,
     )
     env.filters.update(number=number, bounds=bounds, percent=percent, track=lambda t: Track(t).label)
-    named = {name: RECIPES.load(name) for name in dict.fromkeys((*suite.recipes, *suite.anchors, *suite.doses))}
+    named = {name: RECIPES.load(name) for name in suite.shown}
     groups = {name: behaviour(recipe, truths[name]) for name, recipe in named.items() if truths.get(name)}
     dosed = [groups[name] for name in suite.doses if name in groups]
     shown = [groups[name] for name in (*suite.recipes, *suite.anchors) if name in groups]

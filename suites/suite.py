@@ -32,5 +32,10 @@ class Suite:
     budget: Budget = Budget()
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """All recipes that it asks about or shows."""
+        return tuple(dict.fromkeys((*self.recipes, *self.anchors, *self.doses)))
+
+    @property
     def hash(self) -> str:
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -94,8 +94,7 @@ def _write_report(folder: Path, scores: Scores, page: Path) -> Path:
 
     found = open_run(folder)
     suite = found.suite
-    names = dict.fromkeys((*suite.recipes, *suite.anchors, *suite.doses))
-    truths = {name: recipe_truths(found.zoo, name, suite.levels) for name in names}
+    truths = {name: recipe_truths(found.zoo, name, suite.levels) for name in suite.shown}
     write_report(scores, suite, truths, page)
     return page
 

@@ -9,7 +9,7 @@ import typer
 
 from goalscope.cli.progress import progress
 from goalscope.errors import GoalscopeError
-from goalscope.registry import RECIPES
+from goalscope.registry import RECIPES, SUITES
 
 if TYPE_CHECKING:
     from goalscope.agents.zoo import Member
@@ -18,7 +18,8 @@ zoo_app = typer.Typer(no_args_is_help=True, help="Build and verify populations o
 
 NameArgument: TypeAlias = Annotated[str, typer.Argument(help="what to call the zoo; its folder's name")]
 RecipesOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--recipe", help="id, module or ./file.py; repeatable. Default: all that are known.")
+    list[str] | None,
+    typer.Option("--recipe", help="id, module or ./file.py; repeatable. Default: those of the suite of that name."),
 ]
 FolderOption: TypeAlias = Annotated[Path | None, typer.Option(help="Where zoos lie. Default: the user's cache folder.")]
 
@@ -36,7 +37,7 @@ def build_zoo(
     """
     from goalscope.agents.zoo import build
 
-    wanted, place = _wanted(recipe), _place(name, folder)
+    wanted, place = _wanted(name, recipe), (folder or _built()) / name
     with progress(len(wanted)) as tell:
         build(place, wanted, workers, lambda member: tell(member.recipe.name))
     typer.echo(f"{len(wanted)} agents in {place}")
@@ -45,10 +46,10 @@ def build_zoo(
 @zoo_app.command("verify")
 def verify_zoo(name: NameArgument, recipe: RecipesOption = None, folder: FolderOption = None) -> None:
     """Read every agent and label; the exit code is 1 if anything is missing or was changed."""
-    from goalscope.agents.zoo import verify
+    from goalscope.agents.zoo import find_zoo, verify
 
-    wanted = _wanted(recipe)
-    problems = verify(_place(name, folder), wanted)
+    wanted = _wanted(name, recipe)
+    problems = verify(find_zoo(name) if folder is None else folder / name, wanted)
     for problem in problems:
         typer.echo(problem)
     if problems:
@@ -56,16 +57,18 @@ def verify_zoo(name: NameArgument, recipe: RecipesOption = None, folder: FolderO
     typer.echo(f"{len(wanted)} agents are as they were built")
 
 
-def _wanted(recipes: list[str] | None) -> list[Member]:
+def _wanted(zoo: str, recipes: list[str] | None) -> list[Member]:
+    """The members of a zoo: of the recipes named, else of all that the suites on it ask about or show."""
     from goalscope.agents.zoo import members
 
-    chosen = [RECIPES.load(name) for name in recipes or RECIPES.names()]
-    if not chosen:
-        raise GoalscopeError("There is no recipe to build from.")
-    return members(chosen)
+    names = recipes or [name for _, suite in SUITES.load_all() if suite.zoo == zoo for name in suite.shown]
+    if not names:
+        raise GoalscopeError(f"No suite uses a zoo {zoo!r}: say with --recipe what it shall hold.")
+    return members([RECIPES.load(name) for name in dict.fromkeys(names)])
 
 
-def _place(name: str, folder: Path | None) -> Path:
+def _built() -> Path:
+    """The user's own zoos."""
     from goalscope.envs.kernels.jit import cache_root
 
-    return (folder or cache_root() / "zoos") / name
+    return cache_root() / "zoos"
