@@ -55,7 +55,7 @@ def save_agent(agent: Agent, folder: Path, shape: tuple[int, ...], n_actions: in
     tensors = {name: t.to(STORED).contiguous() for name, t in agent.network.state_dict().items()}
     tensors |= {INITIAL + name: t.to(STORED).contiguous() for name, t in agent.initial.items()}
     weights = folder / f"{agent.id}.safetensors"
-    write_whole(weights, lambda path: save_file(tensors, path))
+    write_whole(weights, lambda path: _save_tensors(tensors, path))
     manifest = Manifest(
         agent_id=agent.id,
         recipe=asdict(agent.recipe),
@@ -67,6 +67,13 @@ def save_agent(agent: Agent, folder: Path, shape: tuple[int, ...], n_actions: in
         competence=competence,
     )
     write_whole(folder / f"{agent.id}.json", lambda path: path.write_text(manifest.model_dump_json(indent=1)))
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # a full disk, among others, which safetensors does not report as the system does
+        raise OSError(str(error)) from error
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,33 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No space left"):
         write_whole(path, fail)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from goalscope.agents.agent import Agent
+from goalscope.agents.networks import make_network
+from goalscope.agents.recipe import Recipe
+from goalscope.agents.storage import save_agent
+from goalscope.errors import StorageError
+
+network = make_network("conv", (4, 9, 9), 4, 1)
+agent = Agent(Recipe(name="r", family="coin_dish", query="apart"), 7, network, network.state_dict(), [])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    save_agent(agent, Path(sys.argv[1]), (4, 9, 9), 4, competence=0.5)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_no_half_agent(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        r"Cannot write .*\.safetensors: .* Nothing was lost; make room or choose another place, and rerun\.\n",
+        done.stdout,
+    )
+    assert list(tmp_path.iterdir()) == []
