@@ -22,5 +22,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             half.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
-            f"Cannot write {path}: {error.strerror or error}. Nothing was lost; make room or choose another place, and rerun."
+            f"Cannot write {path}: {error.strerror or error}. "
+            f"Nothing was lost; make room or choose another place, and rerun."
         ) from error
