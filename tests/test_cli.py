@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from tests.command import complaint, goalscope, output
 
 from goalscope import __version__
-from goalscope.cli import app
 from goalscope.cli.keys import keys_in
 from goalscope.envs.ascii import from_ascii
 from goalscope.envs.sampling import Distribution
@@ -32,31 +31,11 @@ leaky = leaky_package
 """
 
 
-def goalscope(*arguments: str | Path) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
 def process(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of its own."""
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, **(environment or {})}
     )
-
-
-def output(*arguments: str | Path) -> str:
-    done = goalscope(*arguments)
-    assert done.exit_code == 0, done.output
-    return str(done.stdout)
-
-
-def complaint(*arguments: str | Path) -> str:
-    """The one line that a command answers to input it cannot use."""
-    done = goalscope(*arguments)
-    assert (done.exit_code, done.stdout) == (2, ""), done.output
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("Error: ")
-    return str(done.stderr)
 
 
 # The front door

@@ -8,30 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from tests.command import complaint, goalscope, output
 
-from goalscope.cli import app
 from goalscope.registry import FAMILIES
-
-
-def goalscope(*arguments: str | Path) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-def output(*arguments: str | Path) -> str:
-    done = goalscope(*arguments)
-    assert done.exit_code == 0, done.output
-    return str(done.stdout)
-
-
-def complaint(*arguments: str | Path) -> str:
-    """The one line that a command answers to input it cannot use."""
-    done = goalscope(*arguments)
-    assert (done.exit_code, done.stdout) == (2, ""), done.output
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return str(done.stderr)
-
 
 # new env
 
