@@ -55,6 +55,9 @@ class Recipe:
     """Environment steps."""
     ppo: PPOConfig = PPOConfig()
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.hash))
+
     @property
     def hash(self) -> str:
         """Of everything that can change an agent; not of the name or the role."""

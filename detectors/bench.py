@@ -20,7 +20,6 @@ from goalscope.detectors.frames import source
 from goalscope.detectors.handle import AgentHandle, Array
 from goalscope.detectors.query import Query, query_for
 from goalscope.detectors.tracks import Budget
-from goalscope.envs import Engine
 from goalscope.registry import RECIPES
 from goalscope.seeding import generator, stream
 
@@ -75,9 +74,7 @@ class Bench:
         frames = source(self.agents[0].recipe, self.seed)
         for issue in frames._issues.values():
             distribution = frames.train if issue.is_training else frames.bank
-            display = distribution.family.look(distribution.settings)
-            seen = Engine(issue.levels, distribution.family, frames.view, autoreset="off", display=display).reset()
-            if not np.array_equal(seen, issue.obs):
+            if not np.array_equal(frames.seen(distribution, issue.levels), issue.obs):
                 return "frames or their levels"
         return ""
 

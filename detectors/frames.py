@@ -133,33 +133,20 @@ class Source:
     def _issue(self, name: str, distribution: Distribution, draw: Callable[[], Levels]) -> Frames:
         if name not in self._issues:
             levels = draw()
-            display = distribution.family.look(distribution.settings)
-            obs = Engine(levels, distribution.family, self.view, autoreset="off", display=display).reset()
-            self._issues[name] = Frames(_locked(obs.copy()), _locked_levels(levels), name, np.arange(len(levels)))
+            obs = self.seen(distribution, levels)
+            self._issues[name] = Frames(_locked(obs), _locked_levels(levels), name, np.arange(len(levels)))
         return self._issues[name]
+
+    def seen(self, distribution: Distribution, levels: Levels) -> NDArray[np.uint8]:
+        """`[N, planes, H, W]` the first observations of levels."""
+        display = distribution.family.look(distribution.settings)
+        return Engine(levels, distribution.family, self.view, autoreset="off", display=display).reset().copy()
 
 
 @lru_cache(maxsize=16)
-def _source(recipe_hash: str, query: str, seed: int, recipe: _Unhashed) -> Source:
-    return Source(recipe.value, seed)
-
-
 def source(recipe: Recipe, seed: int) -> Source:
     """The source of a recipe's frames; agents of one recipe share it, so that frames are drawn once."""
-    return _source(recipe.hash, recipe.query, seed, _Unhashed(recipe))
-
-
-class _Unhashed:
-    """An argument that a cache does not look at: what it looks at says it all."""
-
-    def __init__(self, value: Recipe) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unhashed)
+    return Source(recipe, seed)
 
 
 def direction(start: Frames, end: Frames, recipe: Recipe) -> NDArray[np.float64]:

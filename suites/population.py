@@ -23,7 +23,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Population:
-    """A agents of one recipe, asked about the same L levels."""
+    """The A agents of one recipe, asked about the same L levels."""
 
     recipe: Recipe
     query: Query
@@ -40,16 +40,16 @@ def load_population(zoo: Path, recipe_name: str, levels: int, folds: int) -> Pop
     recipe = RECIPES.load(recipe_name)
     ids = [member.id for member in members([recipe])]
     labels = read_labels(zoo)
-    query = _query(recipe_name, recipe.hash + recipe.query, levels)
+    query = _query(recipe, levels)
     truths = np.stack([labels.of(identity, query.levels) for identity in ids])
     agents = tuple(_agent(zoo / "agents", identity) for identity in ids)
     return Population(recipe, query, agents, truths, assign_folds(len(ids), folds, recipe.hash))
 
 
 @lru_cache(maxsize=16)
-def _query(recipe_name: str, content: str, levels: int) -> Query:
-    """Drawn once a process; `content` tells apart what a recipe's file held before and after an edit."""
-    return query_for(RECIPES.load(recipe_name), levels)
+def _query(recipe: Recipe, levels: int) -> Query:
+    """Drawn once a process."""
+    return query_for(recipe, levels)
 
 
 def _agent(folder: Path, identity: str) -> Agent:
@@ -76,6 +76,6 @@ def assign_folds(agents: int, folds: int, salt: str) -> NDArray[np.int64]:
 def recipe_truths(zoo: Path, recipe_name: str, levels: int) -> list[Shares]:
     """`[L, K + 1]` what each of a recipe's agents does; for recipes that are shown and not scored."""
     recipe = RECIPES.load(recipe_name)
-    asked = _query(recipe_name, recipe.hash + recipe.query, levels).levels
+    asked = _query(recipe, levels).levels
     labels = read_labels(zoo)
     return [labels.of(member.id, asked) for member in members([recipe])]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import agent_id
 from goalscope.detectors.calibration import forecast, level_log_odds, oracle_offsets
+from goalscope.detectors.tracks import Track
 from goalscope.seeding import generator
 from goalscope.suites.equivalents import rollout_curve, rollout_equivalent
 from goalscope.suites.population import Population
@@ -30,7 +31,7 @@ Index = NDArray[np.int64]
 PENALTY = 0.1
 """A case without a forecast loses what the leave-one-out mean loses, and this share of the reference more."""
 RESOLUTIONS = ("strata", "level", "purposeful", "conditional")
-YARDSTICK = 4
+YARDSTICK = Track.ROLLOUT
 """From this track on a method is not ranked."""
 
 
@@ -195,14 +196,19 @@ def _mean_losses(known: Sequence[Truth], forecasts: Sequence[Sequence[Shares]], 
 
 def interval(parts: Losses, known: Sequence[Truth]) -> tuple[Interval, Shares]:
     """Skill with its 95 % interval, and the replicates; all methods share the draws."""
-    recipe = np.concatenate([np.full(len(t.ids), t.recipe_number) for t in known])
+    recipe = _recipe_numbers(known)
     replicates = bootstrap(parts, recipe, generator("bootstrap"))
     low, high = np.quantile(replicates, [0.025, 0.975])
     return Interval(parts.skill, float(low), float(high)), replicates
 
 
+def _recipe_numbers(known: Sequence[Truth]) -> Index:
+    """`[agents]` in the order of :func:`pooled`."""
+    return np.concatenate([np.full(len(t.ids), t.recipe_number) for t in known])
+
+
 def _by_recipe(parts: Losses, known: Sequence[Truth]) -> dict[str, float]:
-    recipe = np.concatenate([np.full(len(t.ids), t.recipe_number) for t in known])
+    recipe = _recipe_numbers(known)
     own = [recipe == t.recipe_number for t in known]
     return {t.name: Losses(parts.loss[rows], parts.reference[rows]).skill for t, rows in zip(known, own, strict=True)}
 

@@ -14,6 +14,7 @@ from goalscope.cli.progress import progress
 from goalscope.registry import SUITES
 
 if TYPE_CHECKING:
+    from goalscope.suites.run import Run
     from goalscope.suites.scores import Interval, Scores
 
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="the folder that `goalscope run` wrote")]
@@ -35,31 +36,26 @@ def run(
 
     Run the same command again after an interruption: what is done is kept.
     """
-    from goalscope.suites.run import execute, plan
+    from goalscope.suites.run import execute, open_run, plan
 
     asked = SUITES.load(suite)
     todo = plan(asked, detector or [])
     folder = out or Path("runs") / asked.name
     with progress(len(todo.tasks)) as tell:
         execute(todo, folder, workers, lambda task: tell(f"{task.detector} on {task.recipe}"))
-    scores = _scores(folder)
-    page = _write_report(folder, scores, folder / "report.html")
-    if as_json:
-        _print_json(scores)
-    else:
-        _print_scores(scores)
-        _print_failures(scores)
+    done = open_run(folder)
+    scores = _scores(done)
+    page = _write_report(done, scores, folder / "report.html")
+    _tell(scores, as_json)
+    if not as_json:
         typer.echo(f"Rows: {folder / 'rows'}   Report: {page}")
 
 
 def score(folder: RunArgument, as_json: JsonOption = False) -> None:
     """Score a run again from its rows and print the ranking."""
-    scores = _scores(folder)
-    if as_json:
-        _print_json(scores)
-    else:
-        _print_scores(scores)
-        _print_failures(scores)
+    from goalscope.suites.run import open_run
+
+    _tell(_scores(open_run(folder)), as_json)
 
 
 def report(
@@ -69,41 +65,40 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the one-page report of a run: a single file that opens from disk."""
-    scores = _scores(folder)
-    page = _write_report(folder, scores, out or folder / "report.html")
-    if picture is not None:
-        _write_picture(folder, scores, picture)
-    typer.echo(json.dumps({"report": str(page)}) if as_json else f"Report: {page}")
-
-
-def _scores(folder: Path) -> Scores:
-    from goalscope.suites.population import load_population
-    from goalscope.suites.run import open_run
-    from goalscope.suites.scoring import score_run
-
-    found = open_run(folder)
-    suite = found.suite
-    populations = [load_population(found.zoo, name, suite.levels, suite.folds) for name in suite.recipes]
-    return score_run(found, populations)
-
-
-def _write_report(folder: Path, scores: Scores, page: Path) -> Path:
-    from goalscope.suites.population import recipe_truths
-    from goalscope.suites.report import write_report
-    from goalscope.suites.run import open_run
-
-    found = open_run(folder)
-    suite = found.suite
-    truths = {name: recipe_truths(found.zoo, name, suite.levels) for name in suite.shown}
-    write_report(scores, suite, truths, page)
-    return page
-
-
-def _write_picture(folder: Path, scores: Scores, picture: Path) -> None:
     from goalscope.suites.poster import write_poster
     from goalscope.suites.run import open_run
 
-    write_poster(scores, open_run(folder).suite, picture)
+    done = open_run(folder)
+    scores = _scores(done)
+    page = _write_report(done, scores, out or folder / "report.html")
+    if picture is not None:
+        write_poster(scores, done.suite, picture)
+    typer.echo(json.dumps({"report": str(page)}) if as_json else f"Report: {page}")
+
+
+def _scores(done: Run) -> Scores:
+    from goalscope.suites.population import load_population
+    from goalscope.suites.scoring import score_run
+
+    suite = done.suite
+    return score_run(done, [load_population(done.zoo, name, suite.levels, suite.folds) for name in suite.recipes])
+
+
+def _write_report(done: Run, scores: Scores, page: Path) -> Path:
+    from goalscope.suites.population import recipe_truths
+    from goalscope.suites.report import write_report
+
+    truths = {name: recipe_truths(done.zoo, name, done.suite.levels) for name in done.suite.shown}
+    write_report(scores, done.suite, truths, page)
+    return page
+
+
+def _tell(scores: Scores, as_json: bool) -> None:
+    if as_json:
+        _print_json(scores)
+    else:
+        _print_scores(scores)
+        _print_failures(scores)
 
 
 def _print_json(scores: Scores) -> None:
