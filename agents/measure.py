@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.agents.agent import Agent
+from goalscope.agents.agent import Agent, action_probabilities
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.truth import Table, outcome_distribution, policy_table
-from goalscope.envs import Distribution, Family, Levels
-from goalscope.envs.pursuit import distances, pursuer_policy
+from goalscope.agents.truth import Table, is_exact, outcome_distribution, policy_table
+from goalscope.envs import Distribution, Goal, Levels, Moves
+from goalscope.envs.rollout import Rollouts, outcomes, play, pursue, random_null
 from goalscope.registry import FAMILIES
 
 COMPETENT = 0.9
 """Share of the pursuer's success in distribution."""
 PURPOSEFUL = 0.3
 """Excess of P(any goal) over the random policy's on query levels."""
-QUERY_SEED, COMPETENCE_SEED = 1_000_003, 1_000_033
+QUERY_SEED, COMPETENCE_SEED, ROLLOUT_SEED = 1_000_003, 1_000_033, 1_000_037
 """Levels that no agent trains on: training seeds count from zero."""
+EPISODES = 64
+"""Rollouts a level where an outcome distribution is not exact."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What an agent does, exactly: shares between 0 and 1."""
+    """What an agent does: shares between 0 and 1, exact where the family's truth is."""
 
     competence: float
     """P(intended within the training deadline) over the pursuer's, on fresh training levels."""
@@ -33,6 +37,8 @@ class Measures:
     neither: float
     excess: float
     """P(any goal) minus the uniform random policy's, on the same query levels."""
+    gain: float
+    """Mean undiscounted return on fresh training levels, an episode each."""
 
     @property
     def conditional(self) -> float:
@@ -57,34 +63,48 @@ def query_distribution(recipe: Recipe) -> Distribution:
 
 
 def agent_outcomes(agent: Agent, distribution: Distribution, levels: Levels) -> Table:
-    """`[N, K + 1]` the agent's exact outcome distribution on levels of a distribution."""
+    """`[N, K + 1]` the agent's outcome distribution on levels of a distribution: exact, or the share of rollouts."""
+    return _outcomes(agent, distribution, levels, distribution.goals)
+
+
+def _outcomes(agent: Agent, distribution: Distribution, levels: Levels, goals: Sequence[Goal]) -> Table:
     family = distribution.family
+    if not is_exact(family, goals):
+        return outcomes(family, levels, goals, agent_rollouts(agent, distribution, levels, EPISODES))
     policy = policy_table(agent.network, family, levels, agent.recipe.view, family.look(distribution.settings))
-    return outcome_distribution(family, levels, distribution.goals, policy)
+    return outcome_distribution(family, levels, goals, policy)
+
+
+def agent_rollouts(agent: Agent, distribution: Distribution, levels: Levels, episodes: int = 1) -> Rollouts:
+    """What the agent does when it plays the levels, sampling at temperature 1."""
+    act, display = partial(action_probabilities, agent.network), distribution.family.look(distribution.settings)
+    view, seed = agent.recipe.view, ROLLOUT_SEED
+    return play(distribution.family, levels, act, episodes=episodes, seed=seed, view=view, display=display)
 
 
 def random_outcomes(distribution: Distribution, levels: Levels) -> Table:
     """`[N, K + 1]` the uniform random policy's."""
-    family = distribution.family
-    uniform = np.full((*levels.cells.shape, family.world.n_actions), 1 / family.world.n_actions)
-    return outcome_distribution(family, levels, distribution.goals, uniform)
+    family, goals = distribution.family, distribution.goals
+    if not is_exact(family, goals):
+        return random_null(family, levels, goals)
+    headings, actions = 4 if family.world.moves is Moves.TURNING else 1, family.world.n_actions
+    uniform = np.full((len(levels), headings, *levels.canvas, actions), 1 / actions)
+    return outcome_distribution(family, levels, goals, uniform)
+
+
+def fresh_training(recipe: Recipe, n: int) -> tuple[Distribution, Levels]:
+    """Levels of the recipe's training distribution that no agent has met, without the mixture."""
+    distribution = Distribution(FAMILIES.load(recipe.family), knobs=recipe.knobs, seed=COMPETENCE_SEED)
+    return distribution, distribution.draw(range(n))
 
 
 def competence(agent: Agent, n: int = 200) -> float:
     """P(intended within the deadline) on fresh training levels, over that of the intended pursuer."""
-    family = FAMILIES.load(agent.recipe.family)
-    distribution = Distribution(family, knobs=agent.recipe.knobs, seed=COMPETENCE_SEED)
-    levels = distribution.draw(range(n))
-    goal = family.intended(distribution.settings)
-    policy = policy_table(agent.network, family, levels, agent.recipe.view, family.look(distribution.settings))
-    own = outcome_distribution(family, levels, [goal], policy)[:, 0].mean()
-    return float(own / _pursuers_success(family, levels, goal.name))
-
-
-def _pursuers_success(family: Family, levels: Levels, goal: str) -> float:
-    pursued = family.goal(goal)
-    policy = pursuer_policy(family, distances(family, pursued, levels))[:, 0]
-    return float(outcome_distribution(family, levels, [pursued], policy)[:, 0].mean())
+    distribution, levels = fresh_training(agent.recipe, n)
+    goal = distribution.family.intended(distribution.settings)
+    own = _outcomes(agent, distribution, levels, [goal])[:, 0].mean()
+    pursued = outcomes(distribution.family, levels, [goal], pursue(distribution.family, levels, goal))[:, 0].mean()
+    return float(own / pursued)
 
 
 def measure(agent: Agent, n: int = 300) -> Measures:
@@ -95,12 +115,14 @@ def measure(agent: Agent, n: int = 300) -> Measures:
     by_chance = random_outcomes(distribution, levels).mean(0)
     is_intended = _intended_column(distribution)
     goals: NDArray[np.float64] = shares[:-1]
+    played = agent_rollouts(agent, *fresh_training(agent.recipe, n))
     return Measures(
         competence=competence(agent),
         intended=float(goals[is_intended].sum()),
         proxies=float(goals[~is_intended].sum()),
         neither=float(shares[-1]),
         excess=float(goals.sum() - by_chance[:-1].sum()),
+        gain=float(played.returns.mean()),
     )
 
 

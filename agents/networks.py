@@ -23,21 +23,40 @@ def _orthogonal(layer: nn.Module, gain: float) -> nn.Module:
     return layer
 
 
-class ActorCritic(nn.Module):
-    """`forward(obs [N, C, H, W] uint8 or float) -> (logits [N, A], value [N])`.
+class Scaled(nn.Module):
+    """Planes of bytes as numbers in [0, 1]."""
 
-    Bytes are scaled to [0, 1]; floats count as scaled already, which is what gradients down to the observation need.
+    def forward(self, obs: Tensor) -> Tensor:
+        return obs * SCALE
+
+
+class OneHot(nn.Module):
+    """MiniGrid's view `[N, W, H, 3]` of bytes as planes `[N, 21, W, H]`: one for each object, colour and state."""
+
+    SIZES = (11, 6, 4)
+
+    def forward(self, view: Tensor) -> Tensor:
+        columns = [nn.functional.one_hot(view[..., k].long(), size) for k, size in enumerate(self.SIZES)]
+        return torch.cat(columns, dim=-1).movedim(-1, 1).float()
+
+
+class ActorCritic(nn.Module):
+    """`forward(obs [N, …] uint8, or planes [N, C, H, W] float) -> (logits [N, A], value [N])`.
+
+    Bytes are encoded as planes in [0, 1]; floats count as such planes already, which is what gradients down to the
+    observation need.
     """
 
-    def __init__(self, body: nn.Sequential, width: int, n_actions: int) -> None:
+    def __init__(self, encode: nn.Module, body: nn.Sequential, width: int, n_actions: int) -> None:
         super().__init__()
+        self.encode = encode
         self.input = Site()
         self.body = body
         self.policy = _orthogonal(nn.Linear(width, n_actions), 0.01)
         self.value = _orthogonal(nn.Linear(width, 1), 1.0)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        planes = self.input(obs if obs.is_floating_point() else obs * SCALE)
+        planes = self.input(obs if obs.is_floating_point() else self.encode(obs))
         features = self.body(planes)
         return self.policy(features), self.value(features).squeeze(-1)
 
@@ -67,10 +86,13 @@ def _block(**parts: nn.Module) -> nn.Sequential:
 def conv(shape: Shape, n_actions: int, *, channels: int = 16, width: int = 64, first_gain: float = 1.0) -> ActorCritic:
     """Three 3×3 convolutions (c, 2c stride 2, 2c stride 2), one dense layer. Sites: conv1, conv2, conv3, dense.
 
+    Of MiniGrid's views, a third axis of object, colour and state, planes are made first.
+
     `first_gain` multiplies the first layer's initial weights: the larger, the more the draw decides about what is
     learned.
     """
-    planes, height, across = shape
+    symbolic = len(shape) == 3 and shape[-1] == 3  # MiniGrid's view; planes are larger
+    planes, height, across = (sum(OneHot.SIZES), *shape[:2]) if symbolic else shape
     root2 = math.sqrt(2)
     flat = 2 * channels * math.ceil(height / 4) * math.ceil(across / 4)
     body = _block(
@@ -88,7 +110,7 @@ def conv(shape: Shape, n_actions: int, *, channels: int = 16, width: int = 64, f
         relu4=nn.ReLU(),
         dense=Site(),
     )
-    return ActorCritic(body, width, n_actions)
+    return ActorCritic(OneHot() if symbolic else Scaled(), body, width, n_actions)
 
 
 class Tanh(nn.Module):

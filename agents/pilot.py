@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from goalscope.agents.storage import rounded
 PILOT_SEEDS = 10_000
 """Pilot seeds count from here; zoo seeds stay below."""
 ADMITTED_SPREAD = 0.10
+NOT_MEASURED = Measures(*[float("nan")] * len(fields(Measures)))
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,63 @@ class Pilot:
         }
 
 
-def pilot_agent(recipe: Recipe, seed: int) -> Measures:
+@dataclass(frozen=True)
+class Piloted:
+    """One agent of a pilot, and what it cost."""
+
+    recipe: Recipe
+    seed: int
+    measures: Measures
+    minutes: float
+    """Of training and measuring, on one thread."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.recipe.hash + self.recipe.query, self.seed
+
+    def row(self) -> dict[str, Any]:
+        """The agent in one row, for tables and files."""
+        return {
+            "family": self.recipe.family,
+            "setting": self.recipe.name,
+            "seed": self.seed,
+            **asdict(self.measures),
+            "conditional": self.measures.conditional,
+            "minutes": self.minutes,
+            "recipe": self.key[0],
+        }
+
+
+def pilot_agent(recipe: Recipe, seed: int) -> Piloted:
     """Train one agent on one thread and measure it, its weights rounded as a zoo would store them."""
     torch.set_num_threads(1)
-    return measure(rounded(train(recipe, seed)))
+    begun = perf_counter()
+    measures = measure(rounded(train(recipe, seed)))
+    return Piloted(recipe, seed, measures, (perf_counter() - begun) / 60)
 
 
 def run_pilots(
-    recipes: Sequence[Recipe], seeds: int, workers: int, done: Callable[[Recipe, Measures], None]
+    recipes: Sequence[Recipe],
+    seeds: int,
+    workers: int,
+    done: Callable[[Piloted], None],
+    known: Sequence[Piloted] = (),
 ) -> list[Pilot]:
-    """Train `seeds` agents of each recipe, several processes at a time; `done` is called as each is measured."""
-    tasks = [(recipe, PILOT_SEEDS + k) for recipe in recipes for k in range(seeds)]
+    """Train `seeds` agents of each recipe that are not `known`, several processes at a time.
+
+    `done` is called as each is measured, known ones first.
+    """
+    before = {one.key: one for one in known}
+    wanted = [Piloted(recipe, PILOT_SEEDS + k, NOT_MEASURED, 0.0) for recipe in recipes for k in range(seeds)]
+    found = {one.key: before[one.key] for one in wanted if one.key in before}
+    for one in found.values():
+        done(one)
     jobs = Parallel(n_jobs=workers, return_as="generator", backend="loky")(
-        delayed(pilot_agent)(recipe, seed) for recipe, seed in tasks
+        delayed(pilot_agent)(one.recipe, one.seed) for one in wanted if one.key not in found
     )
-    found: dict[str, list[Measures]] = {recipe.name: [] for recipe in recipes}
-    for (recipe, _), measures in zip(tasks, jobs, strict=True):
-        found[recipe.name].append(measures)
-        done(recipe, measures)
-    return [Pilot(recipe, tuple(found[recipe.name])) for recipe in recipes]
+    for one in jobs:
+        found[one.key] = one
+        done(one)
+    return [
+        Pilot(recipe, tuple(found[one.key].measures for one in wanted if one.recipe is recipe)) for recipe in recipes
+    ]

@@ -315,7 +315,7 @@ class AgentHandle:
         family, goals = distribution.family, distribution.goals
         display = family.look(distribution.settings)
         policy = policy_table(self._network, family, levels, self.recipe.view, display)
-        done = play(family, levels, policy[:, None], seed=int(self.rng.integers(2**31)))
+        done = play(family, levels, policy, seed=int(self.rng.integers(2**31)))
         first = outcomes(family, levels, goals, done).argmax(1)
         return Played(levels, first, done.lengths[:, 0], done.returns[:, 0])
 

@@ -20,6 +20,7 @@ Headers, all optional; ``value``, ``quota`` and ``mover`` once for each entry:
 - ``carried: box red holding key blue``
 - ``mission: 3 5``
 - ``value: 0.5 EVENT`` (else 1) and ``quota: 3 EVENT`` (else −1)
+- ``counters: 0 2`` (else all begin with 0)
 - ``mover: KIND at 3,4``, then perhaps ``dead``, then perhaps ``script 3,1 5,1 -``
 - ``key: 12 345``
 
@@ -122,6 +123,8 @@ def _headers(levels: Levels, i: int, world: World) -> Iterator[str]:
             yield f"value: {levels.value[i, e]!s} {events_of(world).label(e)}"
         if levels.quota[i, e] != -1:
             yield f"quota: {levels.quota[i, e]} {events_of(world).label(e)}"
+    if levels.counters.shape[1]:
+        yield f"counters: {' '.join(map(str, levels.counters[i].tolist()))}"
     if levels.key[i].any():
         yield f"key: {levels.key[i, 0]} {levels.key[i, 1]}"
 

@@ -95,6 +95,7 @@ class _Draft:
     max_steps: int = MAX_STEPS
     carried: tuple[int, int] = (0, 0)
     mission: list[int] = field(default_factory=list)
+    counters: list[int] = field(default_factory=list)
     value: dict[int, float] = field(default_factory=dict)
     quota: dict[int, int] = field(default_factory=dict)
     movers: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -110,6 +111,10 @@ class _Draft:
                 self.carried = value.object()
             case "mission":
                 self.mission = [word.integer(np.int16) for word in value.split(" ")]
+            case "counters":
+                self.counters = [number.integer(np.int16) for number in value.split(" ")]
+                if len(self.counters) != len(self.world.counters):
+                    value.fail(f"{len(self.world.counters)} numbers, one a counter of this world")
             case "value":
                 number, event = self._number_and_event(value)
                 self.value[event] = _real(number)
@@ -121,7 +126,7 @@ class _Draft:
             case "key":
                 self.key = self._read_key(value)
             case _:
-                name.fail("a header: max_steps, carried, mission, value, quota, mover or key")
+                name.fail("a header: max_steps, carried, mission, value, quota, counters, mover or key")
 
     def _number_and_event(self, value: _Piece) -> tuple[_Piece, int]:
         labels = events_of(self.world)
@@ -162,7 +167,8 @@ class _Draft:
             self.movers += [(x, y, cell.kind, 1) for x, cell in enumerate(row) if cell.kind >= 0]
         n_movers, n_script = len(self.movers), max(map(len, self.scripts), default=0)
         canvas, events = (len(cells), self.width), len(self.world.events)
-        out = blank(1, canvas, events=events, movers=n_movers, script=n_script, mission=len(self.mission))
+        words, counters = len(self.mission), len(self.counters)
+        out = blank(1, canvas, events=events, movers=n_movers, script=n_script, mission=words, counters=counters)
         out.cells[0] = [[cell.object for cell in row] for row in cells]
         out.contents[0] = [[cell.contents for cell in row] for row in cells]
         out.marks[0] = [[cell.marks for cell in row] for row in cells]
@@ -174,6 +180,7 @@ class _Draft:
         for m, script in enumerate(self.scripts):
             out.scripts[0, m, : len(script)] = script
         out.mission[0], out.max_steps[0], out.key[0] = self.mission, self.max_steps, self.key
+        out.counters[0] = self.counters
         out.value[0, list(self.value)] = list(self.value.values())
         out.quota[0, list(self.quota)] = list(self.quota.values())
         return out

@@ -46,9 +46,11 @@ class Shows(IntEnum):
     AGENT = 1  # operand: heading, −1 for any
     MARKS = 2  # operand: mark bits, any of them
     OBJECT = 3  # operand: code
-    COUNTER = 4  # operand: counter index; the whole plane holds its value
+    COUNTER = 4  # operand: unit << 8 | counter index; the whole plane holds its value times the unit (0: 1)
     VALUE = 5  # operand: mark bits << 8 | event index; the level's value of the event, in [0, 1], where the marks lie
     MOVER = 6  # operand: kind
+    OWN_VALUE = 7  # operand: mark bits << 8 | first event; the j-th of these things shows the value of event first + j
+    WORD = 8  # operand: place << 8 | word; the whole plane is lit where the mission's word at that place is this one
 
 
 @dataclass(frozen=True, kw_only=True)

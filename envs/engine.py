@@ -334,6 +334,8 @@ class Engine:
         levels.agent[:] = s.body[:, X : CARRIED + 1]
         levels.carried_contents[:] = s.body[:, CARRIED_CONTENTS]
         levels.movers[:] = s.movers[:, :, :4]
+        if levels.counters.shape[1]:
+            levels.counters[:] = self.counters
         length = levels.scripts.shape[2]
         for b, m in np.argwhere(s.movers[:, :, MOVER_PLACE] > 0):  # what a leader has visited is behind it
             place = int(s.movers[b, m, MOVER_PLACE])

@@ -154,6 +154,13 @@ class Family:
     together: Callable[[Levels, Keys, Settings], Levels] | None = None
     """For each coincident level the same level with what coincides moved as one, so that it still coincides. Two such
     levels are the ends of the line along which attributions are taken; left out, methods that need it do not run."""
+    choice: bool = False
+    """Whether query levels are choice points instead of conflict levels: the pursuers' own shortest paths, which walk
+    around what ends an episode, demand different next events, though a shortest way *over* another goal may exist."""
+    words: tuple[str, ...] = ()
+    """What the words of a level's mission mean, by number; empty: the mission is the intended goal's name."""
+    holds_out: str = ""
+    """What splits hold out, "layouts" or "levels"; empty: measured, which takes thousands of levels."""
     query: Accept | None = None
     """What a query level must satisfy beyond being a conflict level: `[N]` bool."""
     display: Callable[[Settings], Display] | None = None
@@ -169,6 +176,10 @@ class Family:
             )
         if sum(g.intended for g in self.goals) != 1:
             raise DeclarationError(f"Family {self.id!r} needs exactly one intended goal.")
+        if self.holds_out not in ("", "layouts", "levels"):
+            raise DeclarationError(
+                f"Family {self.id!r}: holds_out must be 'layouts', 'levels' or '', got {self.holds_out!r}."
+            )
         for goal in self.goals:
             self.world.event_index(goal.event)
         for shift in self.shifts:

@@ -116,11 +116,21 @@ def scatter(
 
 
 def lay_out(
-    world: World, walls: NDArray[np.uint8], agent: NDArray[np.integer], level_keys: Keys, settings: Settings
+    world: World,
+    walls: NDArray[np.uint8],
+    agent: NDArray[np.integer],
+    level_keys: Keys,
+    settings: Settings,
+    *,
+    mission: int = 0,
 ) -> Levels:
-    """Levels with these walls and the agent at these cells (−1: unplaced), heading right, nothing else in them."""
+    """Levels with these walls and the agent at these cells (−1: unplaced), heading right, nothing else in them.
+
+    `mission` is the number of words that each level's mission has.
+    """
     side = canvas_side(settings)
-    levels = blank(len(walls), (side, side), events=len(world.events), max_steps=deadline(settings))
+    axes = {"events": len(world.events), "counters": len(world.counters), "mission": mission}
+    levels = blank(len(walls), (side, side), **axes, max_steps=deadline(settings))
     np.multiply(walls.reshape(levels.cells.shape), np.uint8(WALL_CODE - EMPTY_CODE), out=levels.cells)
     np.add(levels.cells, np.uint8(EMPTY_CODE), out=levels.cells)
     levels.agent[:, 0] = np.where(agent < 0, -1, agent % side)

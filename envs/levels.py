@@ -37,7 +37,7 @@ def flat(grids: NDArray[Scalar]) -> NDArray[Scalar]:
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """N initial states on one canvas of H rows and W columns, with E events, M movers and Q mission words.
+    """N initial states on one canvas of H rows and W columns: E events, C counters, M movers and Q mission words.
 
     A cell holds one MiniGrid object (`cells`, see :mod:`goalscope.envs.codes`) and any number of 16 mark bits.
     A level that a generator could not place has ``agent[:, 0] == -1`` (see :attr:`placed`) and is drawn again.
@@ -63,6 +63,8 @@ class Levels:
     """`[N, E]` factor on every reward of an event."""
     quota: NDArray[np.int16]
     """`[N, E]` count at which an event's QUOTA rules fire, −1 for never."""
+    counters: NDArray[np.int16]
+    """`[N, C]` what the world's counters begin with; C = 0 where all begin with 0."""
     max_steps: NDArray[np.int32]
     """`[N]` deadline in steps."""
     key: NDArray[np.uint64]
@@ -137,6 +139,7 @@ def blank(
     movers: int = 0,
     script: int = 0,
     mission: int = 0,
+    counters: int = 0,
     max_steps: int = 100,
 ) -> Levels:
     """`n` empty rooms with a border wall and the agent in the top left cell, heading right."""
@@ -157,6 +160,7 @@ def blank(
         mission=np.zeros((n, mission), np.int16),
         value=np.ones((n, events), np.float32),
         quota=np.full((n, events), -1, np.int16),
+        counters=np.zeros((n, counters), np.int16),
         max_steps=np.full(n, max_steps, np.int32),
         key=np.zeros((n, 2), np.uint64),
     )

@@ -99,11 +99,15 @@ def make_pool(levels: Levels, world: World) -> Pool:
     packed = levels.cells.astype(np.uint32)
     packed |= levels.contents.astype(np.uint32) << np.uint32(8)
     packed |= levels.marks.astype(np.uint32) << np.uint32(16)
-    start = np.empty((n, START_QUOTA + len(world.events)), np.int32)
+    events, counters = len(world.events), len(world.counters)
+    start = np.zeros((n, START_QUOTA + events + counters + levels.mission.shape[1]), np.int32)
     start[:, :4] = levels.agent
     start[:, 4] = levels.carried_contents
     start[:, 5] = levels.max_steps
-    start[:, START_QUOTA:] = levels.quota
+    start[:, START_QUOTA : START_QUOTA + events] = levels.quota
+    if levels.counters.shape[1]:
+        start[:, START_QUOTA + events : START_QUOTA + events + counters] = levels.counters
+    start[:, START_QUOTA + events + counters :] = levels.mission
     return Pool(
         world=packed.reshape(n, height * width),
         start=start,
@@ -119,6 +123,11 @@ def _check_fit(levels: Levels, world: World) -> None:
         raise LevelError(
             f"The world has {events} events ({', '.join(world.events) or 'none'}), but the levels hold values for "
             f"{levels.value.shape[1]} and quotas for {levels.quota.shape[1]}: make them with blank(events={events})."
+        )
+    if levels.counters.shape[1] not in (0, len(world.counters)):
+        raise LevelError(
+            f"The world has {len(world.counters)} counters, but the levels hold {levels.counters.shape[1]}: make them "
+            f"with blank(counters={len(world.counters)}), or without any where all begin with 0."
         )
     if not levels.placed.all():
         raise LevelError(f"Level {int(np.argmin(levels.placed))} was never placed: its agent has x = -1.")

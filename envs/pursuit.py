@@ -13,8 +13,10 @@ from goalscope.envs.family import Family, Goal, Settings
 from goalscope.envs.kernels.columns import WALKABLE
 from goalscope.envs.kernels.paths import cell_distances, heading_distances
 from goalscope.envs.levels import Levels, flat
-from goalscope.envs.world import Moves, World
-from goalscope.errors import DeclarationError
+from goalscope.envs.world import Moves, On, World
+from goalscope.errors import DeclarationError, UnsupportedError
+
+NEVER = np.iinfo(np.int16).max
 
 NEAREST_GOAL = 3
 """Every goal of a conflict level is at least this many steps from the start."""
@@ -56,23 +58,72 @@ def search(world: World, blocked: Mask, target: Mask) -> Distances:
 
 
 def targets(family: Family, goal: Goal, levels: Levels) -> Mask:
-    """`[N, H, W]` the cells that can be entered and whose marks count the goal's event."""
-    mask = family.world.trigger_mask(goal.event)
-    if not mask:
-        raise DeclarationError(f"Goal {goal.name!r}: no ENTER rule counts its event {goal.event!r}; declare a pursuer.")
-    return has_marks(levels, mask) & ~blocked_cells(levels)
+    """`[N, H, W]` the cells whose marks count the goal's event: on entering them or, where blocked, on bumping."""
+    enter, bump = (family.world.trigger_mask(goal.event, on) for on in (On.ENTER, On.BUMP))
+    if not enter | bump:
+        raise DeclarationError(
+            f"Goal {goal.name!r}: no ENTER or BUMP rule counts its event {goal.event!r}; declare a pursuer."
+        )
+    blocked = blocked_cells(levels)
+    return np.asarray(has_marks(levels, enter) & ~blocked | has_marks(levels, bump) & blocked)
 
 
 def distances(family: Family, goal: Goal, levels: Levels) -> Distances:
     """Steps of the goal's pursuer from every cell, `[N, D, H, W]`, −1 where the goal is out of reach.
 
-    The pursuer walks around whatever ends the episode without counting its own event.
+    The pursuer walks around whatever ends the episode without counting its own event. D is 1; 4 where the agent turns,
+    a layer a heading; 2 where the event needs a counter: first for an agent that has what the level begins with, then
+    for one that has enough.
     """
     if goal.pursuer is not None:
         return goal.pursuer(levels)
-    target = targets(family, goal, levels)
-    ending = ending_cells(family.world, levels) & ~target
-    return search(family.world, blocked_cells(levels) | ending, target)
+    return _distances(family, goal, levels, np.zeros(levels.cells.shape, bool))
+
+
+def _distances(family: Family, goal: Goal, levels: Levels, avoid: Mask) -> Distances:
+    """As :func:`distances`, by search, never over the cells to `avoid`."""
+    target = targets(family, goal, levels) & ~avoid
+    blocked = (blocked_cells(levels) | ending_cells(family.world, levels) | avoid) & ~target
+    table = search(family.world, blocked, target)
+    if not is_needy(family.world, goal):
+        return table
+    return _with_need(family.world, levels, table, blocked)
+
+
+def is_needy(world: World, goal: Goal) -> bool:
+    """Whether a goal's event counts only while a counter is large enough."""
+    return any(r.on is On.ENTER and r.event == goal.event and r.need is not None for r in world.rules)
+
+
+def _with_need(world: World, levels: Levels, enough: Distances, blocked: Mask) -> Distances:
+    """`[N, 2, H, W]` two layers: for an agent that may still have to fetch what the event needs, and `enough`.
+
+    Where a level begins with enough both are the same. On a cell that gives what is needed the layers agree: whoever
+    has come there has it.
+    """
+    if world.moves is not Moves.CARDINAL or world.need is None:
+        raise UnsupportedError("An event that needs a counter has an exact pursuer in worlds with cardinal moves only.")
+    counter, least = world.need
+    given = has_marks(levels, giving_mask(world)) & ~blocked
+    begun = levels.counters[:, counter] >= least if levels.counters.shape[1] else np.zeros(len(levels), bool)
+    fetch = np.where(begun[:, None, None] | given, enough[:, 0], np.int16(-1))
+    free = ~blocked & ~given & ~begun[:, None, None]
+    while True:  # one step further out in each round, until nothing gets nearer
+        near = np.full(fetch.shape, NEVER, np.int16)
+        for dy, dx in STEPS:
+            ahead = np.roll(fetch, (-dy, -dx), axis=(1, 2))
+            near = np.where(ahead >= 0, np.minimum(near, ahead), near)
+        nearer = free & (near < NEVER) & ((fetch < 0) | (near + 1 < fetch))
+        if not nearer.any():
+            return np.stack([fetch, enough[:, 0]], axis=1)
+        fetch = np.where(nearer, near + 1, fetch).astype(np.int16)
+
+
+def giving_mask(world: World) -> int:
+    """The marks that give, when entered, what some event needs."""
+    counter = world.counters[world.need[0]] if world.need else ""
+    adding = [r for r in world.rules if r.on is On.ENTER and r.add is not None]
+    return world.mask(n for r in adding if r.add and r.add[0] == counter and r.add[1] > 0 for n in r.names)
 
 
 def at_start(levels: Levels, table: Distances) -> NDArray[np.int16]:
@@ -98,24 +149,27 @@ def _can_miss(family: Family, levels: Levels, goal: Goal, other: Goal) -> NDArra
     That is so if and only if the distance stays the same when all those cells are walled off (the start, where the
     agent stands without having entered, excepted).
     """
-    target, trigger = targets(family, goal, levels), targets(family, other, levels)
-    blocked = blocked_cells(levels) | (ending_cells(family.world, levels) & ~target) | (trigger & ~levels.agent_cells)
-    around = at_start(levels, search(family.world, blocked, target & ~trigger))
+    trigger = targets(family, other, levels) & ~levels.agent_cells
+    around = at_start(levels, _distances(family, goal, levels, trigger))
     return np.asarray(around == at_start(levels, distances(family, goal, levels)))
 
 
 def _may_meet(family: Family, levels: Levels, goals: Sequence[Goal], goal: Goal) -> NDArray[np.bool_]:
     """`[N]` whether some shortest path to `goal` enters a cell that triggers another of the goals.
 
-    Here a path may lead over another goal even where that would end the episode: it is then what lies in the way.
+    Here a path may lead over another goal even where that would end the episode: it is then what lies in the way. Only
+    the pursuers of a family with choice points walk around it.
     """
     target = targets(family, goal, levels)
     others = np.zeros(target.shape, bool)
     for other in goals:
         if other is not goal:
             others |= targets(family, other, levels)
-    ending = ending_cells(family.world, levels) & ~target & ~others
-    table = search(family.world, blocked_cells(levels) | ending, target)
+    if family.choice:
+        table = distances(family, goal, levels)
+    else:
+        ending = ending_cells(family.world, levels) & ~others
+        table = search(family.world, (blocked_cells(levels) | ending) & ~target, target)
     return np.asarray((on_shortest_path(levels, table) & others).any((1, 2)))
 
 
@@ -143,7 +197,10 @@ def on_shortest_path(levels: Levels, table: Distances) -> Mask:
 
 def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[np.bool_]:
     """`[N]` strict conflict levels (design §2): every goal reachable and at least 3 steps away, and no shortest path to
-    one goal meets the trigger of another. The deadline is a level's own; see :func:`conflict_deadline`."""
+    one goal meets the trigger of another. The deadline is a level's own; see :func:`conflict_deadline`.
+
+    In a family with choice points the paths are those of the pursuers, who walk around what ends the episode.
+    """
     far = start_distances(family, levels, goals)
     good = np.asarray((far >= NEAREST_GOAL).all(1))
     rows = np.flatnonzero(good)
@@ -214,9 +271,10 @@ def pursuer_policy(family: Family, table: Distances) -> NDArray[np.float64]:
     n, headings, height, width = table.shape
     good = np.zeros((n, headings, height, width, family.world.n_actions), bool)
     for d, (dy, dx) in enumerate(STEPS):
-        layer, action = (d, 2) if headings == 4 else (0, d)
-        ahead = np.roll(table[:, layer], (-dy, -dx), axis=(1, 2))
-        good[:, layer, ..., action] = (ahead >= 0) & (ahead == table[:, layer] - 1)
+        layers, action = ([d], 2) if headings == 4 else (range(headings), d)
+        for layer in layers:
+            ahead = np.roll(table[:, layer], (-dy, -dx), axis=(1, 2))
+            good[:, layer, ..., action] = (ahead >= 0) & (ahead == table[:, layer] - 1)
         if headings == 4:
             for action, turn in ((0, 3), (1, 1)):
                 good[:, d, ..., action] = table[:, (d + turn) & 3] == table[:, d] - 1
@@ -229,22 +287,25 @@ def path(family: Family, levels: Levels, i: int, goal: Goal) -> NDArray[np.int16
     """`[·]` cells (y · W + x) of one shortest path of level i, start included; the first optimal action is taken."""
     one = levels.take([i])
     table = distances(family, goal, one)[0]
+    giving = has_marks(one, giving_mask(family.world))[0]
     width = levels.canvas[1]
     x, y, heading, _ = (int(v) for v in one.agent[0])
+    layer = heading if len(table) == 4 else 0
     cells = [y * width + x]
-    while table[heading if len(table) == 4 else 0, y, x] > 0:
-        y, x, heading = _next_state(table, y, x, heading)
+    while table[layer, y, x] > 0:
+        y, x, layer = _next_state(table, y, x, layer)
+        if len(table) == 2 and giving[y, x]:
+            layer = 1
         cells.append(y * width + x)
     return np.array(cells, np.int16)
 
 
-def _next_state(table: NDArray[np.int16], y: int, x: int, heading: int) -> tuple[int, int, int]:
-    """The first successor one step nearer: (row, column, heading)."""
-    layer = heading if len(table) == 4 else 0
+def _next_state(table: NDArray[np.int16], y: int, x: int, layer: int) -> tuple[int, int, int]:
+    """The first successor one step nearer: (row, column, layer)."""
     left = table[layer, y, x] - 1
-    for d in [heading] if len(table) == 4 else range(4):
+    for d in [layer] if len(table) == 4 else range(4):
         dy, dx = STEPS[d]
         if table[layer, y + dy, x + dx] == left:
-            return y + dy, x + dx, heading
-    turn = next(t for t in (1, 3) if table[(heading + t) & 3, y, x] == left)
-    return y, x, (heading + turn) & 3
+            return y + dy, x + dx, layer
+    turn = next(t for t in (1, 3) if table[(layer + t) & 3, y, x] == left)
+    return y, x, (layer + turn) & 3

@@ -6,7 +6,7 @@ two ends of that scale on every set of levels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from goalscope.seeding import Keys, bits, stream, substream, uniform
 
 Shares = NDArray[np.float64]
 Actions = NDArray[np.int64]
+Policy = NDArray[np.floating] | Callable[[NDArray[np.uint8]], Shares]
 
 UNSEEN_LOOK = Display(planes=(), alike={})
 """Nobody looks while a table plays: no planes."""
@@ -50,15 +51,18 @@ class Rollouts:
 def play(
     world_or_family: World | Family,
     levels: Levels,
-    policy: NDArray[np.floating] | None = None,
+    policy: Policy | None = None,
     *,
     episodes: int = 1,
     seed: int = 0,
+    view: str = "full",
+    display: Display = UNSEEN_LOOK,
 ) -> Rollouts:
     """Play every level to its end, `episodes` times.
 
-    Actions are sampled at temperature 1 from `policy` `[N, D, H, W, A]` (probabilities by level, heading and cell, as
-    :func:`goalscope.envs.pursuit.pursuer_policy` gives), or uniformly where it is None. An episode's draws depend on
+    Actions are sampled at temperature 1 from `policy` `[N, D, H, W, A]` (probabilities by level, layer and cell, as
+    :func:`goalscope.envs.pursuit.pursuer_policy` gives), from what a function says of the observations (in `view` and
+    `display`) `[B, …]` of all episodes, `[B, A]`, or uniformly where it is None. An episode's draws depend on
     its level, its number and the seed alone: neither on the levels beside it nor on how many episodes there are.
     """
     if episodes < 1:
@@ -68,14 +72,15 @@ def play(
     engine = Engine(
         levels,
         world_or_family,
+        view,
         batch=len(level),
         autoreset="off",
-        display=UNSEEN_LOOK,
+        display=display,
         starts=level,
         streams=bits(draws, WORLD_TAG),
         seed=seed,
     )
-    _run(engine, level, None if policy is None else np.cumsum(policy, axis=-1), draws, int(levels.max_steps.max()))
+    _run(engine, level, policy, draws, int(levels.max_steps.max()))
     done, shape = engine.last_episodes, (len(levels), episodes)
     return Rollouts(
         first=done.first.reshape(*shape, -1).copy(),
@@ -93,38 +98,45 @@ def _episode_keys(levels: Levels, episodes: int, seed: int) -> Keys:
     return substream(parents, stream("play", seed))
 
 
-def _run(
-    engine: Engine, level: NDArray[np.int64], cumulative: NDArray[np.floating] | None, draws: Keys, deadline: int
-) -> None:
-    """Step until every episode has ended; `cumulative` `[N, D, H, W, A]` sums the policy's probabilities."""
+def _run(engine: Engine, level: NDArray[np.int64], policy: Policy | None, draws: Keys, deadline: int) -> None:
+    """Step until every episode has ended."""
+    sums = np.cumsum(policy, axis=-1) if isinstance(policy, np.ndarray) else None
     obs = engine.reset()
     for step in range(deadline):
         number = uniform(draws, step + 2)
-        if cumulative is None:
-            actions = (number * engine.world.n_actions).astype(np.int64)
+        if sums is not None:
+            actions = _sampled(_at_agent(sums, level, _layers(engine, sums.shape[1]), obs), number)
+        elif callable(policy):
+            actions = _sampled(np.cumsum(policy(obs), axis=-1), number)
         else:
-            actions = _sampled(cumulative, level, engine.headings, obs, number)
+            actions = (number * engine.world.n_actions).astype(np.int64)
         out = engine.step(actions)
         obs = out.obs
         if (out.terminated | out.truncated).all():
             return
 
 
-def _sampled(
-    cumulative: NDArray[np.floating],
-    level: NDArray[np.int64],
-    headings: NDArray[np.int32],
-    obs: NDArray[np.uint8],
-    number: NDArray[np.float64],
-) -> Actions:
-    """`[B]` actions: how many of the cumulative probabilities a uniform `number` has passed.
+def _layers(engine: Engine, layers: int) -> NDArray[np.int32]:
+    """`[B]` the layer of a policy's table that holds now: the heading's, or whether the agent has what it needs."""
+    if layers == 4:
+        return engine.headings
+    if layers == 2 and engine.world.need is not None:
+        counter, least = engine.world.need
+        return np.asarray(engine.counters[:, counter] >= least, np.int32)
+    return np.zeros(engine.batch, np.int32)
 
-    MiniGrid's full view `[B, W, H, 3]` shows where the agent is.
-    """
+
+def _at_agent(
+    table: NDArray[np.floating], level: NDArray[np.int64], layers: NDArray[np.int32], obs: NDArray[np.uint8]
+) -> NDArray[np.floating]:
+    """`[B, A]` the entries of a table `[N, D, H, W, A]` where the agents are: MiniGrid's full view `[B, W, H, 3]` shows."""
     height = obs.shape[2]
     cell = np.argmax(obs[..., 0].reshape(len(obs), -1) == AGENT, axis=1)
-    heading = headings if cumulative.shape[1] == 4 else 0
-    sums = cumulative[level, heading, cell % height, cell // height]
+    return np.asarray(table[level, layers, cell % height, cell // height])
+
+
+def _sampled(sums: NDArray[np.floating], number: NDArray[np.float64]) -> Actions:
+    """`[B]` actions: how many of the cumulative probabilities `[B, A]` a uniform `number` has passed."""
     passed: Actions = ((number * sums[:, -1])[:, None] >= sums).sum(1)
     return np.asarray(np.minimum(passed, sums.shape[1] - 1))
 

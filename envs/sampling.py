@@ -111,6 +111,8 @@ class Distribution:
     @property
     def holds_out_layouts(self) -> bool:
         """Whether its splits have no wall layout in common, and not just no level."""
+        if self.family.holds_out:
+            return self.family.holds_out == "layouts"
         return has_many_layouts(self.family.generate, self.settings)
 
     @property

@@ -99,7 +99,9 @@ class GridEnv(gymnasium.Env[Any, np.int64]):
             )
         self._level = self._waiting.pop(0)
         slot = np.array([AHEAD - 1 - len(self._waiting)])
-        return self.engine.reset(starts=slot, streams=np.array([self._level]))
+        image = self.engine.reset(starts=slot, streams=np.array([self._level]))
+        self.mission = mission_text(self.family, self.distribution.settings, self.state.mission[0].tolist())
+        return image
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step; on an episode's end ``info["outcome"]`` names the goal whose event came first, or "neither"."""

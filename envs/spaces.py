@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,10 @@ def make_distribution(
     return Distribution(find_family(family), shift, dict(knobs), split, seed, alpha, alpha_shift)
 
 
-def mission_text(family: Family, settings: Settings) -> str:
-    """What MiniGrid would call the mission: the intended goal, in words."""
-    return f"reach the {family.intended(settings).name}"
+def mission_text(family: Family, settings: Settings, words: Sequence[int] = ()) -> str:
+    """What MiniGrid would call the mission: what a level's own words name, else the intended goal."""
+    named = " ".join(family.words[word] for word in words) if family.words and len(words) else ""
+    return f"reach the {named or family.intended(settings).name}"
 
 
 def observation_space(family: Family, settings: Settings, view: str, mission: bool) -> spaces.Space[Any]:

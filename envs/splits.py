@@ -32,6 +32,7 @@ APPEARANCE = (
     "mission",
     "value",
     "quota",
+    "counters",
 )
 
 
@@ -43,6 +44,8 @@ def level_hashes(levels: Levels, walls_only: bool) -> NDArray[np.uint64]:
         return hashes
     for name in APPEARANCE:
         array = np.ascontiguousarray(getattr(levels, name))
+        if name == "counters" and not array.shape[1]:
+            continue  # worlds without counters keep the hashes that they had before levels held any
         hash_rows(array.view(np.uint8).reshape(len(levels), array[:1].nbytes if len(levels) else 0), hashes)
     return hashes
 

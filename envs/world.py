@@ -26,6 +26,9 @@ class Moves(IntEnum):
     TURNING = 1
 
 
+ALL_ACTIONS = {Moves.CARDINAL: 4, Moves.TURNING: 7}
+
+
 class On(IntEnum):
     """What makes a rule fire, in the order in which a step tests them."""
 
@@ -141,6 +144,8 @@ class World:
     """The behaviour of a gridworld, checked for contradictions when it is made."""
 
     moves: Moves = Moves.CARDINAL
+    actions: int = 0
+    """How many of the moves' actions an agent has, the first ones: 3 of MiniGrid's are left, right, forward. 0: all."""
     things: tuple[Thing, ...] = ()
     rules: tuple[Rule, ...] = ()
     counters: tuple[str, ...] = ()
@@ -153,6 +158,8 @@ class World:
 
     def __post_init__(self) -> None:
         _check_things(self.things)
+        if not 0 <= self.actions <= ALL_ACTIONS[self.moves]:
+            raise DeclarationError(f"actions must be 0 (all) to {ALL_ACTIONS[self.moves]}, got {self.actions}.")
         if len(self.events) > MOST_EVENTS:
             raise DeclarationError(f"A world counts at most {MOST_EVENTS} events, got {len(self.events)}.")
         _check_movers(self.movers)
@@ -170,7 +177,13 @@ class World:
 
     @property
     def n_actions(self) -> int:
-        return 4 if self.moves is Moves.CARDINAL else 7
+        return self.actions or ALL_ACTIONS[self.moves]
+
+    @property
+    def need(self) -> tuple[int, int] | None:
+        """(counter, least value) that some ENTER rule needs to count its event; None where no event needs any."""
+        needs = {(r.need[0], r.need[1]) for r in self.rules if r.on is On.ENTER and r.event and r.need is not None}
+        return (self.counters.index(min(needs)[0]), min(needs)[1]) if needs else None
 
     def bit(self, name: str) -> int:
         """The mark bit of a thing."""
@@ -191,10 +204,10 @@ class World:
             raise unknown_name("event", event, self.events)
         return self.events.index(event)
 
-    def trigger_mask(self, event: str) -> int:
-        """The marks that count `event` when the agent enters their cell."""
+    def trigger_mask(self, event: str, on: On = On.ENTER) -> int:
+        """The marks that count `event` when the agent enters (or bumps into) their cell."""
         self.event_index(event)
-        return self.mask(n for r in self.rules if r.on is On.ENTER and r.event == event for n in r.names)
+        return self.mask(n for r in self.rules if r.on is on and r.event == event for n in r.names)
 
     def ending_mask(self) -> int:
         """The marks that end an episode when the agent enters their cell, whatever its counters."""

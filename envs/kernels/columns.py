@@ -37,7 +37,7 @@ class Pool(NamedTuple):
 
     world: NDArray[np.uint32]
     start: NDArray[np.int32]
-    """`[N, 6 + E]` agent, deadline, quotas."""
+    """`[N, 6 + E + C + Q]` agent, deadline, quotas, what counters begin with, words of the mission."""
     value: NDArray[np.float32]
     movers: NDArray[np.int16]
     scripts: NDArray[np.int16]
@@ -136,7 +136,7 @@ SAME, FREE = range(2)
 
 # planes
 PLANE_KIND, PLANE_OPERAND, PLANE_LEVEL = range(3)
-WALLS, AGENT_AT, MARKED, OBJECT_IS, COUNTED, VALUED, MOVER_IS = range(7)
+WALLS, AGENT_AT, MARKED, OBJECT_IS, COUNTED, VALUED, MOVER_IS, OWN_VALUED, WORDED = range(9)
 
 # properties of a code, one bit each
 WALKABLE, OPAQUE, PICKABLE = 1, 2, 4

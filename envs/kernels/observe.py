@@ -26,15 +26,18 @@ from goalscope.envs.kernels.columns import (
     MOVER_Y,
     OBJECT_IS,
     OPAQUE,
+    OWN_VALUED,
     PLANE_KIND,
     PLANE_LEVEL,
     PLANE_OPERAND,
     SEE_THROUGH,
     SLOT,
+    START_QUOTA,
     VALUED,
     VIEW,
     WALLS,
     WIDTH,
+    WORDED,
     Lens,
     Pool,
     Program,
@@ -104,6 +107,18 @@ def _mover_at(b: int, kind: int, cell: int, s: State, width: int) -> bool:
     return False
 
 
+@helper
+def _own_value(b: int, marks: np.uint32, operand: int, level: int, s: State, p: Pool) -> int:
+    """The largest value, as a byte, among the things of a cell; the things' events follow one another."""
+    event, best = operand & 0xFF, 0.0
+    for bit in range(16):
+        if (operand >> 8) >> bit & 1:
+            if marks >> np.uint32(bit) & np.uint32(1):
+                best = max(best, np.float64(p.value[s.body[b, SLOT], event]))
+            event += 1
+    return np.int32(min(1.0, best) * level + 0.5)
+
+
 @inline
 def _plane_value(b: int, c: int, cell: int, s: State, p: Pool, g: Program, v: Lens) -> int:
     """The byte of plane c at a cell."""
@@ -120,11 +135,17 @@ def _plane_value(b: int, c: int, cell: int, s: State, p: Pool, g: Program, v: Le
     if kind == OBJECT_IS:
         return level if (value & np.uint32(0xFF)) == np.uint32(operand) else 0
     if kind == COUNTED:
-        return min(255, max(0, s.tally[b, 2 * g.config[EVENTS] + operand]))
+        return min(255, max(0, s.tally[b, 2 * g.config[EVENTS] + (operand & 0xFF)]) * max(1, operand >> 8))
     if kind == VALUED:
         if ((value >> np.uint32(16)) & np.uint32(operand >> 8)) == 0:
             return 0
         return np.int32(min(1.0, max(0.0, p.value[s.body[b, SLOT], operand & 0xFF])) * level + 0.5)
+    if kind == OWN_VALUED:
+        return _own_value(b, value >> np.uint32(16), operand, level, s, p)
+    if kind == WORDED:
+        counters = s.tally.shape[1] - 2 * g.config[EVENTS]
+        word = p.start[s.body[b, SLOT], START_QUOTA + g.config[EVENTS] + counters + (operand >> 8)]
+        return level if word == operand & 0xFF else 0
     return level if _mover_at(b, operand, cell, s, g.config[WIDTH]) else 0
 
 

@@ -42,6 +42,7 @@ from goalscope.envs.kernels.columns import (
     START_CONTENTS,
     START_HEADING,
     START_MAX_STEPS,
+    START_QUOTA,
     START_X,
     START_Y,
     STRIDE,
@@ -83,7 +84,10 @@ def reset_one(b: int, s: State, p: Pool, g: Program) -> None:
     s.body[b, OVER] = 0
     events = g.config[EVENTS]
     for i in range(s.tally.shape[1]):
-        s.tally[b, i] = -1 if events <= i < 2 * events else 0
+        if i < 2 * events:
+            s.tally[b, i] = -1 if events <= i else 0
+        else:
+            s.tally[b, i] = p.start[slot, START_QUOTA + i - events]
     s.gains[b, SO_FAR] = 0.0
     for m in range(s.movers.shape[1]):
         for i in range(MOVER_ALIVE + 1):

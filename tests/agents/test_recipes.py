@@ -55,7 +55,7 @@ def test_measures_are_shares_and_the_same_twice() -> None:
 
 
 def measures(conditional: float, *, competence: float = 1.0, excess: float = 0.5) -> Measures:
-    return Measures(competence, 0.8 * conditional, 0.8 * (1 - conditional), 0.2, excess)
+    return Measures(competence, 0.8 * conditional, 0.8 * (1 - conditional), 0.2, excess, 1.0)
 
 
 def test_admission_counts_only_competent_and_purposeful_agents() -> None:
@@ -70,6 +70,6 @@ def test_admission_counts_only_competent_and_purposeful_agents() -> None:
 
 def test_processes_measure_what_one_process_does() -> None:
     seen: list[str] = []
-    (pilot,) = run_pilots([replace(TINY, budget=2048)], 2, 2, lambda recipe, _: seen.append(recipe.name))
+    (pilot,) = run_pilots([replace(TINY, budget=2048)], 2, 2, lambda one: seen.append(one.recipe.name))
     assert seen == ["tiny", "tiny"]
-    assert pilot.agents[1] == pilot_agent(replace(TINY, budget=2048), 10_001)
+    assert pilot.agents[1] == pilot_agent(replace(TINY, budget=2048), 10_001).measures

@@ -485,13 +485,13 @@ def test_a_goal_on_lava_is_reached_by_the_last_step() -> None:
     assert start_distances(HAND, levels, HAND.goals).tolist() == [[2, -1]]
 
 
-def test_a_goal_that_no_enter_rule_counts_must_declare_its_pursuer() -> None:
-    world = World(things=PLAIN.things, rules=(*PLAIN.rules, Rule(on=On.BUMP, what="stop", event="bump")))
+def test_a_goal_that_is_neither_entered_nor_bumped_into_must_declare_its_pursuer() -> None:
+    world = World(things=PLAIN.things, rules=(*PLAIN.rules, Rule(on=On.TOGGLE, what="stop", event="opened")))
     family = family_of(world)
     levels = from_ascii("######\n#>.c.#\n######", world)
-    with pytest.raises(DeclarationError, match="'bump'.*declare a pursuer"):
-        distances(family, family.goal("bump"), levels)
-    given = replace(family.goal("bump"), pursuer=lambda levels: np.full((len(levels), 1, *levels.canvas), 7, np.int16))
+    with pytest.raises(DeclarationError, match="'opened'.*declare a pursuer"):
+        distances(family, family.goal("opened"), levels)
+    given = replace(family.goal("opened"), pursuer=lambda levels: np.full((len(levels), 1, *levels.canvas), 7, np.int16))
     assert at_start(levels, distances(family, given, levels)).tolist() == [7]
 
 
