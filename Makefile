@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.installed-bench
 
-.PHONY: help demo test test-all check format bench
+.PHONY: help demo test test-all check format bench docs
 
 help:
 	@echo "make check     formatting, lint and types, as continuous integration runs them"
 	@echo "make test      the tests"
 	@echo "make test-all  the tests, slow ones included"
 	@echo "make bench     ratios to other engines, written to docs/benchmarks.md"
+	@echo "make docs      a page about each family, with pictures: docs/families"
 	@echo "make format    format the code and repair what the linter can"
 	@echo "make demo      rank methods on the smoke suite: runs/smoke, about a minute"
 
@@ -46,3 +47,6 @@ format: $(INSTALLED)
 bench: $(PEERS)
 	$(BIN)/python -m tests.benchmarks.peers --out docs/benchmarks.md
 	$(BIN)/pytest -m "" --benchmark-enable --benchmark-only tests/benchmarks
+
+docs: $(INSTALLED)
+	$(BIN)/goalscope docs

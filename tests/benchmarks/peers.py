@@ -173,8 +173,10 @@ def stepping_cases() -> Cases:
         "goalscope --help": ("runs/s", help_runs),
     }
     for name in FAMILIES.names():
-        table[f"{name}: 13×13 tree mazes drawn"] = ("levels/s", partial(workloads.generation, name, workloads.MAZE))
-        table[f"{name}: 13×13 tree mazes solved"] = ("levels/s", partial(workloads.solving, name, workloads.MAZE))
+        knobs = workloads.drawn_knobs(name)
+        what = "13×13 tree mazes" if knobs else "levels, default knobs,"
+        table[f"{name}: {what} drawn"] = ("levels/s", partial(workloads.generation, name, knobs))
+        table[f"{name}: {what} solved"] = ("levels/s", partial(workloads.solving, name, knobs))
         table[f"{name}: steps, planes, default knobs"] = ("steps/s", partial(workloads.family_steps, name))
     return table
 

@@ -96,8 +96,9 @@ def maze_steps(threads: int, batch: int = 1024, length: int = 64, rollouts: int 
     return run
 
 
-def family_steps(family: str, batch: int = 1024, steps: int = 256) -> Workload:
+def family_steps(family: str, batch: int = 0, steps: int = 256) -> Workload:
     """A family's planes with its default knobs, new levels in every episode, one thread."""
+    batch = batch or min(1024, _at_a_time(family))
     levels = LevelStream(Distribution(FAMILIES.load(family)), batch, view="planes")
     levels.reset()
     actions = np.random.default_rng(0).integers(0, FAMILIES.load(family).world.n_actions, (steps, batch))
@@ -122,11 +123,20 @@ def observing(view: str, batch: int = 1024) -> Workload:
     return run
 
 
-def generation(family: str, knobs: Knobs, n: int = 4096, calls: int = 8) -> Workload:
-    """Solvable training levels, placed and split, one thread; fresh indices in every call.
+def drawn_knobs(family: str) -> Knobs:
+    """13×13 tree mazes, the reference case, where a family has such; its default knobs where it has its own layout."""
+    names = {knob.name for knob in FAMILIES.load(family).knobs}
+    return MAZE if {"size", "layout"} <= names else {}
 
-    4096 at a time is what a stream of a thousand environments asks for.
-    """
+
+def _at_a_time(family: str) -> int:
+    """4096 levels are what a stream of a thousand environments asks for; generators of other packages are slow."""
+    return 16 if FAMILIES.load(family).holds_out else 4096
+
+
+def generation(family: str, knobs: Knobs, n: int = 0, calls: int = 8) -> Workload:
+    """Solvable training levels, placed and split, one thread; fresh indices in every call."""
+    n = n or _at_a_time(family)
     distribution = Distribution(FAMILIES.load(family), knobs=knobs)
     drawn = 0
 
@@ -140,8 +150,9 @@ def generation(family: str, knobs: Knobs, n: int = 4096, calls: int = 8) -> Work
     return run
 
 
-def solving(family: str, knobs: Knobs, n: int = 4096) -> Workload:
+def solving(family: str, knobs: Knobs, n: int = 0) -> Workload:
     """Distances from everywhere to every goal, one thread."""
+    n = n or _at_a_time(family)
     distribution = Distribution(FAMILIES.load(family), knobs=knobs)
     levels = distribution.draw(range(n))
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from goalscope import __version__
 from goalscope.cli.check import check_app
+from goalscope.cli.docs import docs
 from goalscope.cli.draw import levels
 from goalscope.cli.listing import list_app
 from goalscope.cli.new import new_app
@@ -74,6 +75,7 @@ app.command()(report)
 app.command()(levels)
 app.command()(play)
 app.command()(pilot)
+app.command()(docs)
 
 
 def _print_version(wanted: bool) -> None:
