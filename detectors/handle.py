@@ -24,7 +24,6 @@ from goalscope.detectors.frames import Frames, Source, direction, source
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Budget, Tally, Track
 from goalscope.envs import Distribution, Family, Goal, Levels
-from goalscope.envs.display import feature_planes
 from goalscope.envs.pursuit import step_gains, targets
 from goalscope.envs.rollout import outcomes, play
 from goalscope.errors import ForbiddenError
@@ -95,8 +94,7 @@ class AgentHandle:
     @property
     def planes(self) -> list[list[int]]:
         """For each goal the planes of an observation that show its feature."""
-        display = self.family.look(self._source.train.settings)
-        return [feature_planes(self.family.world, display, goal.event) for goal in self.goals]
+        return [self.family.feature_planes(goal, self._source.train.settings) for goal in self.goals]
 
     @cached_property
     def sites(self) -> dict[str, tuple[int, ...]]:

@@ -110,12 +110,6 @@ def _thing_planes(world: World, thing: Thing, settings: Mapping[str, object] | N
     return [Plane(name=thing.name, shows=Shows.MARKS, operand=world.bit(thing.name), level=level)] * copies
 
 
-def feature_planes(world: World, display: Display, event: str) -> list[int]:
-    """The planes that show what counts an event when the agent enters it: where a goal's feature is seen."""
-    mask = world.trigger_mask(event)
-    return [i for i, p in enumerate(display.planes) if p.shows is Shows.MARKS and p.operand & mask]
-
-
 def colour_blind(world: World, display: Display, *names: str) -> Display:
     """The same display in which the named things cannot be told apart: every plane that shows one shows all of them.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.display import Display, default_display
+from goalscope.envs.display import Display, Shows, default_display
 from goalscope.envs.levels import Levels
 from goalscope.envs.world import World
 from goalscope.errors import DeclarationError, KnobError, unknown_name
@@ -125,6 +125,8 @@ class Goal:
     pursuer: Callable[[Levels], NDArray[np.int16]] | None = None
     """Distances `[N, D, H, W]` of an optimal policy (D = 1 cardinal, 4 headings turning), −1 where the event is out of
     reach; left out, breadth-first search to the marks whose ENTER rules count the event."""
+    planes: tuple[str, ...] = ()
+    """Names of the planes that show the goal's feature; left out, those that show the marks which count its event."""
 
 
 Generate = Callable[[Keys, Settings], Levels]
@@ -221,6 +223,13 @@ class Family:
         """The planes and looks of observations under a setting."""
         return self.display(settings) if self.display else default_display(self.world, settings)
 
+    def feature_planes(self, goal: Goal, settings: Settings) -> list[int]:
+        """The planes that show a goal's feature: those it names, else those of the marks that count its event."""
+        planes, mask = self.look(settings).planes, self.world.trigger_mask(goal.event)
+        if goal.planes:
+            return [i for i, plane in enumerate(planes) if plane.name in goal.planes]
+        return [i for i, plane in enumerate(planes) if plane.shows is Shows.MARKS and plane.operand & mask]
+
     def canvas(self, settings: Settings) -> tuple[int, int]:
         """Height and width of the levels under a setting, found by drawing one."""
         return self.generate(keys(0, 0), settings).canvas
@@ -228,6 +237,9 @@ class Family:
     def settings(self, shift: str = "train", **overrides: Value) -> Settings:
         """All knobs: their defaults, then those of the shift, then `overrides`; each checked."""
         known = {k.name: k for k in self.knobs}
+        for name in known:
+            if hasattr(Mapping, name):  # settings.keys is a mapping's method
+                raise DeclarationError(f"Knob {name!r} of {self.id!r} cannot be read by attribute: call it otherwise.")
         values: dict[str, Value] = {k.name: k.default for k in self.knobs}
         for name, value in {**self.shift(shift).knobs, **overrides}.items():
             if name not in known:

@@ -45,7 +45,15 @@ TRAIL_LOOK = ("trail", "trail end", "second trail", "second end")
 
 WORLD = World(
     things=(
-        Thing(name="coin", glyph="c", shape="ball", colour="yellow", priority=9, salience="coin_salience"),
+        Thing(
+            name="coin",
+            glyph="c",
+            shape="ball",
+            colour="yellow",
+            priority=9,
+            salience="coin_salience",
+            intensity="coin_intensity",
+        ),
         Thing(name="hidden coin", glyph="C"),
         *(
             Thing(
@@ -81,10 +89,14 @@ KNOBS = (
         name="p_hide", default=0.0, low=0.0, high=1.0, doc="share of levels in which one of the two cues is invisible"
     ),
     Knob(name="coin_salience", default=1, low=1, high=8, doc="copies of the coin's plane"),
+    Knob(name="coin_intensity", default=1.0, low=0.01, high=1.0, doc="how bright the coin's plane is lit"),
     Knob(name="trail_salience", default=1, low=1, high=8, doc="copies of the trail's plane"),
     Knob(name="trail_intensity", default=1.0, low=0.01, high=1.0, doc="how bright the trail's plane is lit"),
     Knob(name="trail_ends", default=False, doc="whether reaching the trail's end ends the episode, unpaid"),
 )
+
+SPARE = 2
+"""Cells kept free in the agent's reach, without which a coin walled in with the agent has no twin."""
 
 HIDE_TAG, PAIR_TAG, SWAP_TAG, WAY_TAG = 11, 12, 13, 20
 
@@ -113,10 +125,11 @@ def _places(walls: Bytes, level_keys: Keys, settings: Settings) -> Cells:
 
     Apart, which of the two was laid first is a coin toss, so that neither is nearer on average.
     """
-    near = [(-1, 0)] * (3 if settings.apart or settings.pairs == 2 else 2)
+    places = 3 if settings.apart or settings.pairs == 2 else 2
+    near = [(-1, 0)] * (places + SPARE)
     if settings.apart:
         near[2] = (1, settings.spread)
-    cells = scatter(walls, level_keys, settings, np.full((len(level_keys), len(near)), -1), near=near)
+    cells = scatter(walls, level_keys, settings, np.full((len(level_keys), len(near)), -1), near=near)[:, :places]
     if settings.apart:
         swapped = integers(level_keys, SWAP_TAG, 2) == 1
         cells[swapped, 1:3] = cells[swapped, 2:0:-1]
