@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class Piloted:
     seed: int
     measures: Measures
     minutes: float
-    """Of training and measuring, on one thread."""
+    """Core-minutes of training and measuring."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -93,9 +93,9 @@ class Piloted:
 def pilot_agent(recipe: Recipe, seed: int) -> Piloted:
     """Train one agent on one thread and measure it, its weights rounded as a zoo would store them."""
     torch.set_num_threads(1)
-    begun = perf_counter()
+    begun = process_time()
     measures = measure(rounded(train(recipe, seed)))
-    return Piloted(recipe, seed, measures, (perf_counter() - begun) / 60)
+    return Piloted(recipe, seed, measures, (process_time() - begun) / 60)
 
 
 def run_pilots(
