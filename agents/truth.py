@@ -15,7 +15,7 @@ from torch import nn
 
 from goalscope.agents.agent import action_probabilities
 from goalscope.envs import Display, Engine, Family, Goal, Levels, Moves, On, Then, World
-from goalscope.envs.pursuit import STEPS, blocked_cells, ending_cells, is_needy, targets
+from goalscope.envs.pursuit import STEPS, begins_with_enough, blocked_cells, ending_cells, is_needy, targets
 from goalscope.envs.world import Rule
 from goalscope.errors import UnsupportedError
 
@@ -105,10 +105,9 @@ def outcome_distribution(family: Family, levels: Levels, goals: Sequence[Goal], 
 def _active(family: Family, goal: Goal, levels: Levels) -> Mask:
     """`[N, H, W]` where a goal's event happens as the level begins: what it needs may not be there yet."""
     cells = targets(family, goal, levels)
-    if not is_needy(family.world, goal) or family.world.need is None:
+    if not is_needy(family.world, goal):
         return cells
-    counter, least = family.world.need
-    return cells & (levels.counters[:, counter] >= least)[:, None, None] if levels.counters.shape[1] else cells & False
+    return cells & begins_with_enough(family.world, levels)[:, None, None]
 
 
 def _advance(mass: Table, policy: Table) -> tuple[list[Table], Table]:

@@ -90,6 +90,17 @@ def make_program(world: World, canvas: tuple[int, int], view: str, display: Disp
     )
 
 
+def check_words(levels: Levels, display: Display) -> None:
+    """Raise a :class:`LevelError` if a plane shows a word that missions do not have: kernels would read beyond them."""
+    words = levels.mission.shape[1]
+    for plane in display.planes:
+        if plane.shows is Shows.WORD and plane.operand >> 8 >= words:
+            raise LevelError(
+                f"Plane {plane.name!r} shows word {plane.operand >> 8} of the mission, but the levels' missions have "
+                f"{words} words: lay_out(mission=…) makes room for them."
+            )
+
+
 def make_pool(levels: Levels, world: World) -> Pool:
     """Levels packed for the kernels, checked against the world they will run in."""
     if len(levels) == 0:

@@ -103,9 +103,8 @@ def _with_need(world: World, levels: Levels, enough: Distances, blocked: Mask) -
     """
     if world.moves is not Moves.CARDINAL or world.need is None:
         raise UnsupportedError("An event that needs a counter has an exact pursuer in worlds with cardinal moves only.")
-    counter, least = world.need
     given = has_marks(levels, giving_mask(world)) & ~blocked
-    begun = levels.counters[:, counter] >= least if levels.counters.shape[1] else np.zeros(len(levels), bool)
+    begun = begins_with_enough(world, levels)
     fetch = np.where(begun[:, None, None] | given, enough[:, 0], np.int16(-1))
     free = ~blocked & ~given & ~begun[:, None, None]
     while True:  # one step further out in each round, until nothing gets nearer
@@ -117,6 +116,14 @@ def _with_need(world: World, levels: Levels, enough: Distances, blocked: Mask) -
         if not nearer.any():
             return np.stack([fetch, enough[:, 0]], axis=1)
         fetch = np.where(nearer, near + 1, fetch).astype(np.int16)
+
+
+def begins_with_enough(world: World, levels: Levels) -> NDArray[np.bool_]:
+    """`[N]` whether the agent begins with what some event needs."""
+    if world.need is None or not levels.counters.shape[1]:
+        return np.full(len(levels), world.need is None)
+    counter, least = world.need
+    return np.asarray(levels.counters[:, counter] >= least)
 
 
 def giving_mask(world: World) -> int:
@@ -199,10 +206,15 @@ def conflict(family: Family, levels: Levels, goals: Sequence[Goal]) -> NDArray[n
     """`[N]` strict conflict levels (design §2): every goal reachable and at least 3 steps away, and no shortest path to
     one goal meets the trigger of another. The deadline is a level's own; see :func:`conflict_deadline`.
 
-    In a family with choice points the paths are those of the pursuers, who walk around what ends the episode.
+    In a family with choice points the paths are those of the pursuers, who walk around what ends the episode. Where an
+    event needs something, the agent has it from the start: there is nothing to fetch first.
     """
     far = start_distances(family, levels, goals)
     good = np.asarray((far >= NEAREST_GOAL).all(1))
+    if any(is_needy(family.world, goal) for goal in goals):
+        if family.choice:
+            raise UnsupportedError(f"{family.id}: choice points cannot be told where an event needs a counter.")
+        good &= begins_with_enough(family.world, levels)
     rows = np.flatnonzero(good)
     some = levels.take(rows)
     for goal in goals:

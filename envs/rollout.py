@@ -129,7 +129,7 @@ def _layers(engine: Engine, layers: int) -> NDArray[np.int32]:
 def _at_agent(
     table: NDArray[np.floating], level: NDArray[np.int64], layers: NDArray[np.int32], obs: NDArray[np.uint8]
 ) -> NDArray[np.floating]:
-    """`[B, A]` the entries of a table `[N, D, H, W, A]` where the agents are: MiniGrid's full view `[B, W, H, 3]` shows."""
+    """`[B, A]` the entries of a table `[N, D, H, W, A]` where the agents are; MiniGrid's full view shows where."""
     height = obs.shape[2]
     cell = np.argmax(obs[..., 0].reshape(len(obs), -1) == AGENT, axis=1)
     return np.asarray(table[level, layers, cell % height, cell // height])

@@ -76,7 +76,8 @@ def test_a_check_for_programs_is_strict_json() -> None:
     assert all(sum(null["null"].values()) == pytest.approx(1) for null in found["null"])
 
 
-def test_a_family_that_breaks_its_contract_fails_and_says_why(tmp_path: Path) -> None:
+def test_a_family_that_breaks_its_contract_fails_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goalscope.envs.sampling.MOST_DRAWS", 1_000)  # enough to see that there is none
     output("new", "env", "harbour", "--out", tmp_path)
     file = tmp_path / "harbour.py"
     file.write_text(file.read_text().replace("2 if settings.gap else 1", "1"))  # the sign never leaves the prize

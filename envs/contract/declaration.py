@@ -7,10 +7,20 @@ import re
 from collections.abc import Iterable, Iterator
 
 from goalscope.envs.contract.subject import Subject, failure
-from goalscope.envs.family import Family, Knob
+from goalscope.envs.family import Family, Goal, Knob
+from goalscope.envs.world import Moves, On, Rule, World
 from goalscope.errors import GoalscopeError
 
 PLAIN_ID = r"[a-z][a-z0-9_]*"
+
+ON_CELLS = {
+    On.ENTER: "entering",
+    On.BUMP: "bumping into",
+    On.PICKUP: "picking up from",
+    On.DROP: "dropping on",
+    On.TOGGLE: "toggling",
+}
+"""What an agent does to a cell when a rule fires there, in words."""
 
 Fault = tuple[str, str, str]
 """What was expected, what was found, and the likely cause."""
@@ -18,7 +28,7 @@ Fault = tuple[str, str, str]
 
 def check_declaration(subject: Subject) -> None:
     """Id, sentence, paper, goals, shifts, knobs and factors are complete and agree with one another."""
-    faults = [fault for find in (_words, _goals, _shifts, _knobs, _names) for fault in find(subject.family)]
+    faults = [fault for find in (_words, _goals, _needs, _shifts, _knobs, _names) for fault in find(subject.family)]
     if faults:
         (expected, found, cause), *others = faults
         more = "".join(f"\nAlso: expected {e}; found {f}." for e, f, _ in others)
@@ -34,6 +44,9 @@ def _words(family: Family) -> Iterator[Fault]:
         yield "a sentence 'When …, … becomes a viable proxy.'", f"{family.sentence!r}", cause
     if not family.paper.strip():
         yield "the paper the family comes from", "an empty `paper`", "write its arXiv id or DOI, or 'none: new here'."
+    if not all(word.strip() for word in family.words):
+        cause = "`words` are read by people, in Gymnasium's mission. Write out what each number means."
+        yield "every word of a mission to have a text", f"words {family.words}", cause
 
 
 def _goals(family: Family) -> Iterator[Fault]:
@@ -54,17 +67,43 @@ def _goals(family: Family) -> Iterator[Fault]:
 
 
 def _ambiguous(family: Family) -> Iterator[Fault]:
-    """Pairs of goals that one and the same step onto one and the same thing would reach."""
-    world = family.world
+    """Pairs of goals that one and the same step onto (or against) one and the same thing would reach."""
     for k, goal in enumerate(family.goals):
         for other in family.goals[k + 1 :]:
-            mine, theirs = ({g.event} & set(world.events) for g in (goal, other))
-            shared = world.trigger_mask(goal.event) & world.trigger_mask(other.event) if mine and theirs else 0
-            things = [t.name for t in world.things if shared & world.bit(t.name)]
-            if mine == theirs or things:
-                found = f"both counted on entering {', '.join(things) or 'the same things'}"
+            shared = list(_shared(family.world, goal, other))
+            if goal.event == other.event or shared:
+                found = f"both counted on {'; '.join(shared) or 'the same things'}"
                 cause = "a copied rule or event. Give each goal an event of its own, counted on things of its own."
                 yield f"goals {goal.name!r} and {other.name!r} to be told apart by what they enter", found, cause
+
+
+def _shared(world: World, goal: Goal, other: Goal) -> Iterator[str]:
+    """What counts both goals at once, in words: "entering dish"."""
+    for on, doing in ON_CELLS.items():
+        mine, theirs = ([r for r in world.rules if r.on is on and r.event == g.event] for g in (goal, other))
+        things = {n for r in mine for s in theirs if _can_both_fire(r, s) for n in set(r.names) & set(s.names)}
+        if things:
+            yield f"{doing} {', '.join(t.name for t in world.things if t.name in things)}"
+
+
+def _can_both_fire(one: Rule, other: Rule) -> bool:
+    """Whether some state of the counters lets both rules fire."""
+    if one.need is None or other.need is None or one.need[0] != other.need[0]:
+        return True
+    return max(one.need[1], other.need[1]) <= min(one.need[2], other.need[2])
+
+
+def _needs(family: Family) -> Iterator[Fault]:
+    """Events that need a counter, where the search for shortest paths does not know how."""
+    world = family.world
+    goals = {g.event for g in family.goals if g.pursuer is None}
+    needs = {r.need[:2] for r in world.rules if r.on is On.ENTER and r.event in goals and r.need is not None}
+    cause = "the exact search knows one counter and how much of it is enough. Give the goals a `pursuer` of their own."
+    if len(needs) > 1:
+        found = ", ".join(f"{least} of {counter!r}" for counter, least in sorted(needs))
+        yield "goals without a `pursuer` to need one counter, and equally much of it", found, cause
+    if needs and world.moves is not Moves.CARDINAL:
+        yield "goals that need a counter to be those of an agent that moves cardinally", "one that turns", cause
 
 
 def _shifts(family: Family) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from goalscope.envs.contract.subject import Subject, failure, require, where
+from goalscope.envs.contract.subject import Subject, failure, kind_of_query, require, where
 from goalscope.envs.display import code_properties
 from goalscope.envs.kernels.columns import WALKABLE
 from goalscope.envs.levels import Levels, validate
@@ -58,9 +58,10 @@ def _require_seeds_differ(subject: Subject, distribution: Distribution, levels: 
 
 
 def check_arrays(subject: Subject) -> None:
-    """Levels have the right types and shapes, a closed border, and an agent that starts on a free, unmarked cell."""
+    """Levels have the right types and shapes, known words, a closed border, and an agent on a free, unmarked cell."""
     for distribution, levels in subject.samples("train", "query"):
         _require_valid(subject, levels)
+        require_known_words(subject, levels, where(distribution))
         x, y = levels.agent[:, 0], levels.agent[:, 1]
         rows = np.arange(len(levels))
         walkable = code_properties()[levels.cells[rows, y, x]] & WALKABLE != 0
@@ -80,19 +81,36 @@ def _require_valid(subject: Subject, levels: Levels) -> None:
         validate(levels)
         make_pool(levels, subject.world)
     except LevelError as error:
-        i = next((k for k in range(len(levels)) if not _is_valid(levels.take([k]))), 0)
+        i = next((k for k in range(len(levels)) if not _is_valid(subject, levels.take([k]))), 0)
         cause = (
-            "arrays written by hand. Start from `lay_out` or `blank` and change only marks and cells inside the border."
+            "arrays written by hand. Start from `lay_out` or `blank`, which give every array the width that the world "
+            "asks for, and change only marks, cells inside the border and the numbers of events and counters."
         )
         raise failure("levels that the engine can run", str(error), cause, subject.world, levels, i) from None
 
 
-def _is_valid(level: Levels) -> bool:
+def _is_valid(subject: Subject, level: Levels) -> bool:
     try:
         validate(level)
+        make_pool(level, subject.world)
     except LevelError:
         return False
     return True
+
+
+def require_known_words(subject: Subject, levels: Levels, what: str) -> None:
+    """Where the family has words, every level has a mission, and every number in it stands for a word."""
+    words = subject.family.words
+    if words:
+        known = (levels.mission >= 0) & (levels.mission < len(words))
+        require(
+            np.asarray(known.all(1) & (levels.mission.shape[1] > 0)),
+            levels,
+            subject.world,
+            expected=f"the mission of every {what} to consist of the family's words, numbered 0 to {len(words) - 1}",
+            found="have no mission, or a number in it that is no word",
+            cause="`lay_out` was not told how many words a mission has (`mission=`), or `words` lacks some.",
+        )
 
 
 def check_solvable(subject: Subject) -> None:
@@ -109,8 +127,9 @@ def check_solvable(subject: Subject) -> None:
             expected=f"every goal of every {where(distribution)} to be within reach before the deadline",
             found=f"are not solvable (there: steps {steps}, −1 is out of reach, deadline {levels.max_steps[i]})",
             cause=(
-                "something lies behind walls or behind what ends the episode, is not laid at all, or the deadline "
-                "is too short. Lay everything by one call of `scatter` (with `blocking`), which keeps it connected."
+                "something lies behind walls or behind what ends the episode, is not laid at all, a counter that it "
+                "needs cannot be raised, or the deadline is too short. Lay everything by one call of `scatter` (with "
+                "`blocking`), which keeps it connected."
             ),
         )
 
@@ -134,16 +153,16 @@ def check_coincident(subject: Subject) -> None:
 
 
 def check_query(subject: Subject) -> None:
-    """Every query level is a conflict level with its deadline, and obeys the family's own rule."""
+    """Every query level is a conflict level, or a choice point, with its deadline, and obeys the family's own rule."""
     for distribution, levels in subject.samples("query"):
         family, goals, what = subject.family, distribution.goals, where(distribution)
-        apart = conflict(family, levels, goals)
         cause = "`generate` or `query` changes levels after they were accepted. Neither may change what it was given."
-        expected = f"every {what} to be a conflict level: no shortest path to one goal meets another"
-        require(apart, levels, subject.world, expected=expected, found="are not", cause=cause)
         near = start_distances(family, levels, goals).min(1) >= NEAREST_GOAL
         expected = f"every goal of every {what} to be at least {NEAREST_GOAL} steps away"
-        require(near, levels, subject.world, expected=expected, found="have one nearer", cause=cause)
+        require(near, levels, subject.world, expected=expected, found="have one nearer, or out of reach", cause=cause)
+        expected = f"every {what} to be {kind_of_query(family)}"
+        apart = conflict(family, levels, goals)
+        require(apart, levels, subject.world, expected=expected, found="are not", cause=cause)
         timely = levels.max_steps == conflict_deadline(family, levels, goals)
         expected = f"the deadline of every {what} to be 2 · max(distance) + 2"
         require(timely, levels, subject.world, expected=expected, found="have another", cause=cause)

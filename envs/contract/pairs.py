@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.envs.codes import EMPTY_CODE
+from goalscope.envs.contract.generation import require_known_words
 from goalscope.envs.contract.subject import Subject, failure, require, where
 from goalscope.envs.display import code_properties
 from goalscope.envs.kernels.columns import WALKABLE
@@ -23,6 +26,7 @@ FEW = 64
 AGENT_FACTOR = "agent"
 
 Mask = NDArray[np.bool_]
+Part = NDArray[Any]
 
 
 def check_twins(subject: Subject) -> None:
@@ -30,8 +34,8 @@ def check_twins(subject: Subject) -> None:
 
     *Exactly one factor* means: the agent's factor moves the agent and nothing else; no other factor touches the agent,
     the walls, the deadline or the key; and what the twin of one factor takes away from a level (a mark off a cell, a
-    word of the mission, a value, a mover's place) the twin of no other factor takes away. The last is asked only of
-    query levels, where the factors lie apart.
+    word of the mission, a value, a counter, a mover's place) the twin of no other factor takes away. The last is asked
+    only of query levels, where the factors lie apart.
     """
     for distribution, sample in subject.samples("train", "query"):
         levels = sample.take(slice(FEW))
@@ -66,8 +70,8 @@ def _require_own_change(
     subject: Subject, distribution: Distribution, levels: Levels, twins: Levels, factor: str
 ) -> Mask:
     """Check what may change at all; returns `[N, P]` what the twins took away, part by part."""
-    parts = dict(_taken_away(levels, twins))
-    changed = {name: gone.any(1) for name, gone in parts.items()}
+    parts = dict(_parts(levels, twins))
+    changed = {name: (mine != theirs).any(1) for name, (mine, theirs) in parts.items()}
     never = {"walls", "max_steps", "key"} | (set(parts) - {AGENT_FACTOR} if factor == AGENT_FACTOR else {AGENT_FACTOR})
     for name in sorted(never):
         require(
@@ -79,20 +83,20 @@ def _require_own_change(
             cause=f"`twins` changes more than factor {factor!r}. Copy the levels (`levels.take(slice(None))`), then "
             "move that one thing (`move_agent`, `move_marks`).",
         )
-    whole = np.concatenate(list(parts.values()), axis=1)
     require(
-        whole.any(1),
+        np.any(list(changed.values()), axis=0),
         levels,
         subject.world,
         expected=f"the {factor!r} twin of every {where(distribution)} to differ from it",
         found="are their own twins",
         cause=f"`twins` does nothing for factor {factor!r}, or can put things back where they were.",
     )
-    return whole
+    return np.concatenate([_taken_away(name, *pair) for name, pair in parts.items()], axis=1)
 
 
 def _require_legal(subject: Subject, distribution: Distribution, twins: Levels, factor: str) -> None:
     validate(twins)
+    require_known_words(subject, twins, f"{factor!r} twin of every {where(distribution)}")
     cause = "`twins` puts something where it shuts a goal off, or the agent onto a thing. Use `free_cells`."
     what = f"the {factor!r} twin of every {where(distribution)}"
     reach = (start_distances(subject.family, twins, distribution.goals) >= 0).all(1)
@@ -118,16 +122,22 @@ def _require_separate(subject: Subject, distribution: Distribution, levels: Leve
         )
 
 
-def _taken_away(levels: Levels, twins: Levels) -> Iterator[tuple[str, Mask]]:
-    """Part by part, `[N, P]` what a level has and its twin has not: marks bit by bit, all else element by element."""
+def _parts(levels: Levels, twins: Levels) -> Iterator[tuple[str, tuple[Part, Part]]]:
+    """Every array of levels and twins, `[N, P]` each; that of the cells as two, walls and what else is in them."""
     n = len(levels)
     for f in fields(levels):
         mine, theirs = getattr(levels, f.name), getattr(twins, f.name)
-        if f.name == "marks":
-            gone = mine & ~theirs
-            yield f.name, np.stack([gone >> bit & 1 for bit in range(16)], axis=-1).reshape(n, -1).astype(bool)
-        elif f.name == "cells":
-            yield "walls", (levels.walls != twins.walls).reshape(n, -1)
-            yield "objects", ((mine != theirs) & ~levels.walls & ~twins.walls).reshape(n, -1)
-        else:
-            yield f.name, (mine != theirs).reshape(n, -1)
+        if f.name == "cells":
+            yield "walls", (levels.walls.reshape(n, -1), twins.walls.reshape(n, -1))
+            built = levels.walls | twins.walls
+            mine, theirs = (np.where(built, np.uint8(EMPTY_CODE), codes) for codes in (mine, theirs))
+        yield ("objects" if f.name == "cells" else f.name), (mine.reshape(n, -1), theirs.reshape(n, -1))
+
+
+def _taken_away(name: str, mine: Part, theirs: Part) -> Mask:
+    """`[N, P]` what a level has and its twin has not: of marks the bits, of cells what is in them, else any number."""
+    if name == "marks":
+        gone = mine & ~theirs
+        return np.stack([gone >> bit & 1 for bit in range(16)], axis=-1).reshape(len(mine), -1).astype(bool)
+    nothing = {"objects": EMPTY_CODE, "contents": 0}.get(name)
+    return np.asarray((mine != theirs) & ((nothing is None) | (mine != nothing)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.envs.contract.subject import Subject, failure, is_deterministic, require, where
+from goalscope.envs.contract.subject import Subject, failure, is_deterministic, require, where, word_for_query
 from goalscope.envs.engine import Engine
 from goalscope.envs.family import Goal
 from goalscope.envs.levels import Levels
@@ -97,7 +97,8 @@ def _require_own_goal(subject: Subject, distribution: Distribution, levels: Leve
             subject.world,
             expected=f"the pursuer of {goal.name!r} to reach its own goal first on every {where(distribution)}",
             found="had another goal first on some path",
-            cause="another goal lies on a shortest path: the level is no conflict level, and outcomes say little.",
+            cause=f"another goal lies on a shortest path: the level is no {word_for_query(subject.family)}, and "
+            "outcomes say little.",
         )
 
 

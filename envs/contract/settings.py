@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from goalscope.envs.contract.subject import Subject, failure
 from goalscope.envs.engine import Engine
 from goalscope.envs.family import Knob, Value
 from goalscope.envs.levels import validate
+from goalscope.envs.sampling import Distribution
 from goalscope.errors import KnobError, SamplingError
 
 FEW = 8
@@ -33,7 +35,10 @@ def extremes(knob: Knob) -> Iterator[Value]:
 def _require_levels_or_error(subject: Subject, shift: str, knob: Knob, value: Value) -> None:
     setting = f"{knob.name} = {value!r} under {shift!r}"
     try:
-        distribution = subject.distribution(shift, knobs={knob.name: value})
+        # How many layouts there are is not asked here, and would have to be measured at every setting.
+        family = replace(subject.family, holds_out="levels")
+        distribution = Distribution(family, shift, {knob.name: value}, seed=subject.seed)
+        distribution.draw(range(1))  # a setting that gives nothing is found out at little cost
         levels = distribution.draw(range(FEW))
         validate(levels)
         Engine(levels, subject.world, "planes", display=subject.family.look(distribution.settings)).reset()

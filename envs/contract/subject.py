@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.ascii import to_ascii
-from goalscope.envs.family import Family, Value
+from goalscope.envs.family import Family
 from goalscope.envs.levels import Levels
 from goalscope.envs.sampling import MOST_DRAWS, Distribution
 from goalscope.envs.world import Policy, Then, World
 from goalscope.errors import CheckFailure, GoalscopeError, SamplingError
+from goalscope.seeding import keys
 
 PROBE = 2
 """Levels drawn before the many: a distribution that is empty is found out at little cost."""
+
+EXAMPLES = 16
+"""Levels proposed in order to show one that was refused."""
 
 REFUSALS = {
     "placement": "`generate` leaves (nearly) every level unplaced, agent x = -1. Give it more room or fewer objects.",
@@ -26,11 +30,13 @@ REFUSALS = {
         "Draw everything from the keys it is given."
     ),
     "conflict": (
-        "under this shift the goals are not apart: their triggers share a cell, one lies on every way to another, or "
-        "one is out of reach or fewer than 3 steps away. Let the shift's knobs set them apart, and let each goal have "
-        "things and an event of its own."
+        "under this shift the goals are not apart: their triggers share a cell, one lies on a shortest way to another, "
+        "or one is out of reach or fewer than 3 steps away. Let the shift's knobs set them apart, and let each goal "
+        "have things and an event of its own."
     ),
-    "query rule": "the family's `query` refuses every conflict level. Loosen it, or draw levels that satisfy it.",
+    "query rule": (
+        "the family's `query` refuses every level whose goals are apart. Loosen it, or draw levels that satisfy it."
+    ),
 }
 """Who refused the draws -> the likely cause."""
 
@@ -54,10 +60,8 @@ class Subject:
     def world(self) -> World:
         return self.family.world
 
-    def distribution(
-        self, shift: str = "train", split: str = "train", knobs: Mapping[str, Value] | None = None
-    ) -> Distribution:
-        return Distribution(self.family, shift, knobs or {}, split, self.seed)
+    def distribution(self, shift: str = "train", split: str = "train") -> Distribution:
+        return Distribution(self.family, shift, split=split, seed=self.seed)
 
     def drawn(self, shift: str = "train", split: str = "train") -> Levels:
         """The sample of a shift and split; a :class:`CheckFailure`, the same each time, if it cannot be drawn."""
@@ -74,7 +78,12 @@ class Subject:
             distribution.draw(range(min(PROBE, self.levels)))
             return distribution.draw(range(self.levels))
         except SamplingError as error:
-            return refusal(error, f"{split} levels under {shift!r}")
+            return refusal(error, f"{split} levels under {shift!r}", self.world, self._example(distribution))
+
+    def _example(self, distribution: Distribution) -> Levels | None:
+        """One level that the family proposes, placed if any is: what the splits' tests have to choose from."""
+        levels = self.family.generate(keys(distribution.stream, np.arange(EXAMPLES)), distribution.settings)
+        return levels.take([int(np.argmax(levels.placed))]) if levels.placed.any() else None
 
     def samples(self, *splits: str) -> Iterator[tuple[Distribution, Levels]]:
         """The samples of these splits, under every shift; query levels exist only away from training."""
@@ -83,12 +92,15 @@ class Subject:
                 yield self.distribution(shift, split), self.drawn(shift, split)
 
 
-def refusal(error: SamplingError, what: str) -> CheckFailure:
-    """The failure of a distribution that gives no level, explained by the test that let nothing through."""
+def refusal(error: SamplingError, what: str, world: World | None = None, example: Levels | None = None) -> CheckFailure:
+    """The failure of a distribution that gives no level, explained by the test that let nothing through.
+
+    `example` is a level that was proposed, to show.
+    """
     # A test sees what the ones before it let through, so the last that refused anything let nothing through.
     refused = re.findall(r"(placement|split|conflict|query rule) refused [1-9]", str(error))
     cause = REFUSALS[refused[-1]] if refused else "`generate` never gives what this split asks for."
-    return failure(f"{what} that can be drawn within {MOST_DRAWS} tries", str(error), cause)
+    return failure(f"{what} that can be drawn within {MOST_DRAWS} tries", str(error), cause, world, example)
 
 
 def failure(
@@ -122,6 +134,20 @@ def is_deterministic(world: World) -> bool:
     """Whether a level and the actions fix everything that happens."""
     chance = any(m.policy is not Policy.SCRIPT or m.p_reliable < 1 or 0 < m.p_double < 1 for m in world.movers)
     return not (chance or world.spawns or any(rule.then is Then.RESPAWN for rule in world.rules))
+
+
+def word_for_query(family: Family) -> str:
+    """What the family's query levels are called."""
+    return "choice point" if family.choice else "conflict level"
+
+
+def kind_of_query(family: Family) -> str:
+    """What that means."""
+    if family.choice:
+        return (
+            "a choice point: no shortest path of a pursuer, who walks around what ends the episode, meets another goal"
+        )
+    return "a conflict level: no shortest path to one goal meets another"
 
 
 def where(distribution: Distribution) -> str:

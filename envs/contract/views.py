@@ -25,10 +25,29 @@ Images = dict[str, NDArray[np.uint8]]
 def check_observations(subject: Subject) -> None:
     """A visible thing shows in every view and lights its planes; an invisible one, key and deadline never do."""
     for shift in ("train", *subject.shifts):
-        display = subject.family.look(subject.distribution(shift).settings)
+        display, some = subject.family.look(subject.distribution(shift).settings), subject.drawn(shift).take(slice(FEW))
+        _require_something_to_show(subject, display, some)
         for thing in subject.world.things:
-            _require_shown(subject, display, thing)
-        _require_nothing_hidden(subject, display, subject.drawn(shift).take(slice(FEW)))
+            _require_shown(subject, display, thing, some)
+        _require_nothing_hidden(subject, display, some)
+
+
+def _require_something_to_show(subject: Subject, display: Display, levels: Levels) -> None:
+    """Refuse planes of counters, events and words that levels do not have: kernels read them without asking."""
+    world, words = subject.world, levels.mission.shape[1]
+    for plane in display.planes:
+        index, high = plane.operand & 0xFF, plane.operand >> 8
+        has = {
+            Shows.COUNTER: index < len(world.counters),
+            Shows.VALUE: index < len(world.events),
+            Shows.OWN_VALUE: index + high.bit_count() <= len(world.events),
+            Shows.WORD: high < words and (not subject.family.words or index < len(subject.family.words)),
+        }
+        if not has.get(plane.shows, True):
+            found = f"{len(world.counters)} counters, {len(world.events)} events and missions of {words} words"
+            cause = "the plane's operand is put together wrongly; `Shows` says what it must be."
+            expected = f"what plane {plane.name!r} shows ({plane.shows.name}, operand {plane.operand:#x}) to exist"
+            raise failure(expected, found, cause, world, levels)
 
 
 def _images(world: World, display: Display, levels: Levels) -> Images:
@@ -36,10 +55,11 @@ def _images(world: World, display: Display, levels: Levels) -> Images:
     return {view: Engine(levels, world, view, display=display).reset().copy() for view in VIEWS}
 
 
-def _require_shown(subject: Subject, display: Display, thing: Thing) -> None:
-    """Put one thing in front of the agent, and compare with the empty room."""
+def _require_shown(subject: Subject, display: Display, thing: Thing, like: Levels) -> None:
+    """Put one thing in front of the agent, and compare with the empty room. Missions are as long as in `like`."""
     world = subject.world
-    room = blank(2, (SIDE, SIDE), events=len(world.events))
+    events, counters, words = len(world.events), len(world.counters), like.mission.shape[1]
+    room = blank(2, (SIDE, SIDE), events=events, counters=counters, mission=words)
     room.agent[:, :2] = CENTRE
     room.marks[1, CENTRE, CENTRE + 1] = world.bit(thing.name)
     images = _images(world, display, room)
@@ -67,10 +87,11 @@ def _shows_right(
         at = (CENTRE + 1, CENTRE) if view == "full" else (SIDE // 2, SIDE - 2)  # x first; the agent looks up from below
         return bool(cells[at]) == thing.visible and int(cells.sum()) == int(thing.visible)
     own = np.array([_is_own(plane, world.bit(thing.name)) for plane in display.planes], bool)
-    may = own | np.array([_shows_value(plane, world.bit(thing.name)) for plane in display.planes], bool)
+    values = np.array([_shows_value(plane, world.bit(thing.name)) for plane in display.planes], bool)
+    may = own | values & thing.visible
     lit = changed[:, CENTRE, CENTRE + 1]
     elsewhere = int(changed.sum()) - int(lit.sum())
-    has_plane = own.any() or not thing.visible or not any(p.name == thing.name for p in display.planes)
+    has_plane = may.any() or not thing.visible or not any(p.name == thing.name for p in display.planes)
     return bool(has_plane and (lit[own] == thing.visible).all() and not lit[~may].any() and not elsewhere)
 
 
@@ -79,7 +100,7 @@ def _is_own(plane: Plane, bit: int) -> bool:
 
 
 def _shows_value(plane: Plane, bit: int) -> bool:
-    return plane.shows is Shows.VALUE and bool(plane.operand >> 8 & bit)
+    return plane.shows in (Shows.VALUE, Shows.OWN_VALUE) and bool(plane.operand >> 8 & bit)
 
 
 def _require_nothing_hidden(subject: Subject, display: Display, levels: Levels) -> None:

@@ -124,7 +124,7 @@ def test_the_truth_of_an_agent_that_turns_agrees_with_rollouts(seed: int) -> Non
     display = family.look(family.settings())
     network = make_network("conv", (len(display.planes), 5, 7), 3, seed=seed, first_gain=8.0)
     with torch.no_grad():
-        network.get_submodule("policy").weight.mul_(300)  # far from uniform
+        network.get_parameter("policy.weight").mul_(300)  # far from uniform
     policy = policy_table(network, family, levels, "planes", display)
     exact = outcome_distribution(family, levels, family.goals, policy)
     act = partial(action_probabilities, network)

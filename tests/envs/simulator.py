@@ -30,7 +30,8 @@ class Simulator:
     def __post_init__(self) -> None:
         self.count = dict.fromkeys(self.world.events, 0)
         self.first = dict.fromkeys(self.world.events, -1)
-        self.counters = dict.fromkeys(self.world.counters, 0)
+        begun = self.level.counters[0].tolist() or [0] * len(self.world.counters)
+        self.counters = dict(zip(self.world.counters, begun, strict=True))
 
     @property
     def at(self) -> Place:

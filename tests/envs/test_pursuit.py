@@ -491,7 +491,8 @@ def test_a_goal_that_is_neither_entered_nor_bumped_into_must_declare_its_pursuer
     levels = from_ascii("######\n#>.c.#\n######", world)
     with pytest.raises(DeclarationError, match="'opened'.*declare a pursuer"):
         distances(family, family.goal("opened"), levels)
-    given = replace(family.goal("opened"), pursuer=lambda levels: np.full((len(levels), 1, *levels.canvas), 7, np.int16))
+    table = np.full((1, 1, 3, 6), 7, np.int16)
+    given = replace(family.goal("opened"), pursuer=lambda _: table)
     assert at_start(levels, distances(family, given, levels)).tolist() == [7]
 
 
