@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import numpy as np
 from gymnasium import Env
 from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 from minigrid.envs.blockedunlockpickup import BlockedUnlockPickupEnv
@@ -21,13 +23,13 @@ from minigrid.envs.unlock import UnlockEnv
 from minigrid.envs.unlockpickup import UnlockPickupEnv
 from minigrid.minigrid_env import MiniGridEnv
 
-from goalscope.envs.codes import CLOSED, DOOR, EMPTY_CODE
+from goalscope.envs.codes import CLOSED, DOOR, EMPTY_CODE, code
 from goalscope.envs.grids import grid_of
 from goalscope.envs.levels import Levels, blank, validate
 from goalscope.envs.world import Moves, On, Rule, Then, Thing, World
 from goalscope.errors import UnsupportedError
 
-__all__ = ["MINIGRID", "from_minigrid", "grid_of", "world_for"]
+__all__ = ["MINIGRID", "from_minigrid", "grid_of", "supported", "world_for", "write_state"]
 
 DECAY = 0.9
 """MiniGrid pays ``1 - 0.9 * (step_count / max_steps)`` for success."""
@@ -59,45 +61,54 @@ _SOUGHT: dict[Callable[..., Any], tuple[str, str]] = {
 }
 """For every `step` that the engine reproduces: the attribute that holds what is sought, and the thing that marks it."""
 
-_OBJECTS = (Wall, Floor, Door, Key, Ball, Box, Goal, Lava)
+_OBJECTS = frozenset((Wall, Floor, Door, Key, Ball, Box, Goal, Lava))
 
 
 def world_for(env: Env[Any, Any]) -> World:
     """The rules of an environment: :data:`MINIGRID`, seeing through walls where the environment does."""
-    return replace(MINIGRID, see_through=bool(_supported(env).see_through_walls))
+    return replace(MINIGRID, see_through=bool(supported(env).see_through_walls))
 
 
-def from_minigrid(env: Env[Any, Any]) -> Levels:
+def from_minigrid(env: Env[Any, Any], *, any_step: bool = False) -> Levels:
     """The current state of a MiniGrid environment as one level, whose clock starts anew.
 
-    Mechanics that the engine does not have raise an :class:`UnsupportedError`.
+    Mechanics that the engine does not have raise an :class:`UnsupportedError`. With `any_step` a step of the
+    environment's own is none: the state alone is read, and what counts, pays and ends is the caller's business.
     """
-    real = _supported(env)
-    levels = blank(1, (real.height, real.width), events=len(MINIGRID.events), max_steps=int(real.max_steps))
-    attribute, mark = _SOUGHT[type(real).step]
+    real = supported(env, any_step)
+    levels = blank(1, (real.height, real.width), events=len(MINIGRID.events))
+    write_state(real, levels, 0)
+    attribute, mark = _SOUGHT.get(type(real).step, ("", ""))
     sought = getattr(real, attribute) if attribute else None
     for index, thing in enumerate(real.grid.grid):
-        y, x = divmod(index, real.width)
-        levels.cells[0, y, x], levels.contents[0, y, x] = _codes(thing)
         if thing is not None and thing is sought:
-            levels.marks[0, y, x] = MINIGRID.bit(mark)
+            levels.marks[0, index // real.width, index % real.width] = MINIGRID.bit(mark)
     if isinstance(sought, Door) and sought.is_open:
         raise UnsupportedError("The door to open is open already: MiniGrid would count any toggle, the engine none.")
-    carried, carried_contents = _codes(real.carrying) if real.carrying else (0, 0)
-    x, y = (int(v) for v in real.agent_pos)
-    levels.agent[0] = x, y, int(real.agent_dir), carried
-    levels.carried_contents[0] = carried_contents
     validate(levels)
     return levels
 
 
-def _supported(env: Env[Any, Any]) -> MiniGridEnv:
-    """The MiniGrid environment inside `env`, if the engine has all its mechanics."""
+def write_state(real: MiniGridEnv, levels: Levels, i: int) -> None:
+    """Make level `i`, a blank one of the right size, what the environment's grid, agent and deadline are now."""
+    grid, width = real.grid.grid, real.width
+    levels.cells[i] = np.array([_code(thing) for thing in grid], np.uint8).reshape(levels.canvas)
+    for index, thing in enumerate(grid):
+        if type(thing) is Box:
+            levels.contents[i, index // width, index % width] = _contents(thing)
+    x, y = (int(v) for v in real.agent_pos)
+    levels.agent[i] = x, y, int(real.agent_dir), _code(real.carrying) if real.carrying else 0
+    levels.carried_contents[i] = _contents(real.carrying)
+    levels.max_steps[i] = int(real.max_steps)
+
+
+def supported(env: Env[Any, Any], any_step: bool = False) -> MiniGridEnv:
+    """The MiniGrid environment inside `env`, if the engine has all its mechanics, or all but those of its `step`."""
     real = env.unwrapped
     name = type(real).__name__
     if not isinstance(real, MiniGridEnv):
         raise UnsupportedError(f"Expected a MiniGrid environment, got {name}.")
-    if type(real).step not in _SOUGHT:
+    if not any_step and type(real).step not in _SOUGHT:
         owners = ", ".join(sorted(step.__qualname__.split(".")[0] for step in _SOUGHT))
         raise UnsupportedError(f"{name} has a step of its own. The engine reproduces the steps of {owners}.")
     for method in ("_reward", "gen_obs", "gen_obs_grid", "get_view_exts"):
@@ -108,22 +119,28 @@ def _supported(env: Env[Any, Any]) -> MiniGridEnv:
     return real
 
 
-def _codes(thing: WorldObj | None) -> tuple[int, int]:
-    """The code of an object and of what it holds, 0 for nothing."""
-    if thing is None:
-        return EMPTY_CODE, 0
+def _contents(thing: WorldObj | None) -> int:
+    """The code of what a box holds, 0 for nothing."""
     if not isinstance(thing, Box) or thing.contains is None:
-        return _code(thing), 0
+        return 0
     if isinstance(thing.contains, Box) and thing.contains.contains is not None:
         raise UnsupportedError("A box in a box holds something: the engine keeps the contents of one box, no deeper.")
-    return _code(thing), _code(thing.contains)
+    return _code(thing.contains)
 
 
-def _code(thing: WorldObj) -> int:
+def _code(thing: WorldObj | None) -> int:
+    if thing is None:
+        return EMPTY_CODE
     if type(thing) not in _OBJECTS:
-        known = ", ".join(kind.__name__ for kind in _OBJECTS)
+        known = ", ".join(sorted(kind.__name__ for kind in _OBJECTS))
         raise UnsupportedError(f"The engine knows MiniGrid's own objects ({known}), not {type(thing).__name__}.")
     if isinstance(thing, Door) and thing.is_open and thing.is_locked:
         raise UnsupportedError("A door is both open and locked: the engine knows open, closed and locked doors.")
+    if thing.type != "door":
+        return _plain_code(thing.type, thing.color)
     kind, colour, state = thing.encode()
     return int((CLOSED + state - 1 if kind == DOOR and state else kind) | colour << 4)
+
+
+_plain_code = cache(code)
+"""By type and colour, the code of an object without a state; MiniGrid's names are ours."""
