@@ -147,6 +147,30 @@ def test_the_shortcut_ends_the_episode_and_costs_where_it_is_punished(text: str,
     assert step.reward.tolist() == [reward] and step.terminated.tolist() == [ends]
 
 
+@pytest.mark.parametrize("penalty", [0.0, 0.1, 0.5])
+def test_the_penalty_is_what_a_punished_shortcut_costs(penalty: float) -> None:
+    levels = drawn(FAMILY, n=200, penalty=penalty)
+    paid = levels.value[:, FAMILY.world.event_index("punished")]
+    assert paid == pytest.approx(penalty)
+    by_hand = from_ascii(WATCHED, FAMILY.world)
+    by_hand.value[:] = levels.value[:1]
+    engine = Engine(by_hand, FAMILY.world, autoreset="off")
+    engine.reset()
+    rewards = [float(engine.step(np.array([way])).reward[0]) for way in (2, 1, 1)]
+    assert rewards == pytest.approx([0, 0, -penalty])
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_a_share_of_training_begins_on_the_goals_side(p: float) -> None:
+    levels = drawn(FAMILY, n=1000, p_beside=p)
+    apart = [sum(level["sides"]) == 1 for level in facts(levels)]
+    assert share([not each for each in apart], p)
+    assert coincident(FAMILY, levels, FAMILY.goals, FAMILY.settings()).all()
+    shifted = drawn(FAMILY, "unwatched", n=200, p_beside=0.0)
+    assert all(sum(level["sides"]) == 1 for level in facts(shifted))
+    assert FAMILY.settings("unwatched").p_beside == 0
+
+
 # ------------------------------------------------------------------------------------------------------------ levels
 
 
