@@ -44,7 +44,7 @@ from goalscope.envs.kernels.columns import (
     X,
 )
 from goalscope.envs.levels import Levels, validate
-from goalscope.envs.program import check_words, make_pool, make_program, observation_shape
+from goalscope.envs.program import make_pool, make_program, observation_shape
 from goalscope.envs.world import World
 from goalscope.errors import GoalscopeError, LevelError, unknown_name
 from goalscope.seeding import stream
@@ -123,12 +123,11 @@ class Engine:
             raise GoalscopeError(f"batch must be at least 1, got {batch}.")
         self.threads = min(threads, self.batch, MOST_THREADS)
         self._levels = levels.take(slice(None))  # replaced in place when levels stream
-        self._pool = make_pool(self._levels, self.world)
+        self._pool = make_pool(self._levels, self.world, self.display)
         self._program = make_program(self.world, self.canvas, view, self.display)
         self._program.config[AUTORESET] = AUTORESETS[autoreset]
         self._program.config[KEEP_FINAL] = keep_final and autoreset == "same"
         self._program.config[STRIDE] = self.batch if stride is None else stride
-        check_words(self._levels, self.display)
         self._lens = make_lens(self.world, self.display)
         first = np.arange(self.batch) % len(levels) if starts is None else starts
         self._starts = as_slots("starts", first, self.batch, len(levels))

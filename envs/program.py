@@ -90,7 +90,7 @@ def make_program(world: World, canvas: tuple[int, int], view: str, display: Disp
     )
 
 
-def check_words(levels: Levels, display: Display) -> None:
+def _check_words(levels: Levels, display: Display) -> None:
     """Raise a :class:`LevelError` if a plane shows a word that missions do not have: kernels would read beyond them."""
     words = levels.mission.shape[1]
     for plane in display.planes:
@@ -101,11 +101,13 @@ def check_words(levels: Levels, display: Display) -> None:
             )
 
 
-def make_pool(levels: Levels, world: World) -> Pool:
-    """Levels packed for the kernels, checked against the world they will run in."""
+def make_pool(levels: Levels, world: World, display: Display | None = None) -> Pool:
+    """Levels packed for the kernels, checked against the world they will run in, and how they will be seen."""
     if len(levels) == 0:
         raise LevelError("An engine needs at least one level.")
     _check_fit(levels, world)
+    if display is not None:
+        _check_words(levels, display)
     n, (height, width) = len(levels), levels.canvas
     packed = levels.cells.astype(np.uint32)
     packed |= levels.contents.astype(np.uint32) << np.uint32(8)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.ascii import to_ascii
+from goalscope.envs.captions import unpictured
 from goalscope.envs.display import Display
 from goalscope.envs.family import Family, Goal, Shift
 from goalscope.envs.gallery.measured import MeasuredAgent, Setting, by_setting
@@ -172,12 +173,10 @@ def strip(source: Distribution, levels: Levels, captions: Sequence[str] = (), ba
         {goal.name: NO_CELLS if i < bare else _cells(source, levels, i, goal) for goal in drawn}
         for i in range(len(levels))
     ]
-    return Strip(
-        levels=levels,
-        paths=tuple(paths),
-        captions=tuple(captions),
-        display=source.family.look(source.settings),
-    )
+    display = source.family.look(source.settings)
+    beside = [unpictured(source.family, levels, i, display) for i in range(len(levels))]
+    titles = [", ".join(filter(None, both)) for both in zip(captions or [""] * len(levels), beside, strict=True)]
+    return Strip(levels=levels, paths=tuple(paths), captions=tuple(titles) if any(titles) else (), display=display)
 
 
 def _cells(source: Distribution, levels: Levels, i: int, goal: Goal) -> NDArray[np.int16]:

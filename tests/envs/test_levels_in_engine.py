@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.envs.simulator import Simulator
 from tests.envs.worlds import play, random_levels, random_world, same_levels
 
 from goalscope.envs.ascii import from_ascii, to_ascii
+from goalscope.envs.captions import unpictured
 from goalscope.envs.display import Display, Plane, Shows
 from goalscope.envs.engine import Engine
 from goalscope.envs.families.coin_dish import FAMILY as COIN_DISH
@@ -31,6 +33,7 @@ from goalscope.envs.single_env import GridEnv
 from goalscope.envs.splits import level_hashes
 from goalscope.envs.world import Moves, On, Rule, Then, Thing, World
 from goalscope.errors import DeclarationError, GoalscopeError, LevelError, UnsupportedError
+from goalscope.registry import FAMILIES
 from goalscope.seeding import Keys
 
 KEYS = World(
@@ -527,3 +530,30 @@ def test_what_does_not_end_the_episode_is_no_choice_point_where_it_lies_on_the_w
     levels = from_ascii("#########\n#>..l..g#\n#.......#\n#########", harmless)
     family = family_of(harmless, choice=True)
     assert conflict(family, levels, family.goals).tolist() == [False]
+
+
+# ------------------------------------------------------------------------------------------- what pictures do not show
+
+
+def test_a_plane_of_a_word_that_missions_do_not_have_is_refused() -> None:
+    level = from_ascii("####\n#>.#\n####", KEYS)
+    display = Display(planes=(Plane(name="second word", shows=Shows.WORD, operand=1 << 8),), alike={})
+    with pytest.raises(LevelError, match="'second word' shows word 1 of the mission.*have 0 words"):
+        Engine(level, KEYS, "planes", display=display)
+
+
+@pytest.mark.parametrize(
+    ("family", "shift", "told"),
+    [
+        ("coin_dish", "apart", r""),
+        ("two_objectives", "apart", r"one (1.00|\.\d\d) two (1.00|\.\d\d)"),
+        ("instruction", "far", r"ball|box|key|door"),
+        ("keys_chests", "many_keys", r"keys [345]"),
+        ("minigrid_go_to_object", "two_objects", r"(red|green|blue|purple|yellow|grey) (ball|box|key)"),
+    ],
+)
+def test_captions_tell_what_pictures_do_not_show(family: str, shift: str, told: str) -> None:
+    found = Distribution(FAMILIES.load(family), shift, split="query")
+    levels, display = found.draw(range(4)), found.family.look(found.settings)
+    for i in range(4):
+        assert re.fullmatch(told, unpictured(found.family, levels, i, display))

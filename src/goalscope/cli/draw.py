@@ -90,10 +90,12 @@ def _paths(source: Distribution, drawn: Levels, i: int) -> Paths:
 
 def _captions(source: Distribution, drawn: Levels) -> list[str]:
     """Index and margin of each level; the index alone where there is no proxy to compare with."""
+    from goalscope.envs.captions import unpictured
     from goalscope.envs.pursuit import margin
 
-    settings = source.settings
-    names = [f"#{i}" for i in range(len(drawn))]
+    settings, display = source.settings, source.family.look(source.settings)
+    beside = (unpictured(source.family, drawn, i, display) for i in range(len(drawn)))
+    names = [f"#{i}  {more}" if more else f"#{i}" for i, more in enumerate(beside)]
     if len(source.goals) < 2 or source.family.intended(settings) not in source.goals:
         return names
     margins = margin(source.family, drawn, source.goals, settings).tolist()
