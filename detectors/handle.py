@@ -26,7 +26,7 @@ from goalscope.detectors.tracks import Budget, Tally, Track
 from goalscope.envs import Distribution, Family, Goal, Levels
 from goalscope.envs.pursuit import step_gains, targets
 from goalscope.envs.rollout import outcomes, play
-from goalscope.errors import ForbiddenError
+from goalscope.errors import ForbiddenError, UnsupportedError
 from goalscope.registry import FAMILIES
 from goalscope.seeding import generator, stream
 
@@ -93,7 +93,14 @@ class AgentHandle:
 
     @property
     def planes(self) -> list[list[int]]:
-        """For each goal the planes of an observation that show its feature."""
+        """For each goal the planes of an observation that show its feature; agents that see MiniGrid's views have none.
+
+        Raises an :class:`UnsupportedError` for those: their planes are objects, colours and states, not things.
+        """
+        if self.recipe.view != "planes":
+            raise UnsupportedError(
+                f"{self.recipe.name} sees MiniGrid's {self.recipe.view!r} view: no plane shows a goal's feature alone."
+            )
         return [self.family.feature_planes(goal, self._source.train.settings) for goal in self.goals]
 
     @cached_property

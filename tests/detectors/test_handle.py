@@ -21,7 +21,7 @@ from goalscope.detectors.handle import INPUT, AgentHandle
 from goalscope.detectors.query import Query, query_for
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.envs.pursuit import coincident
-from goalscope.errors import ForbiddenError, OverspentError, UnknownNameError
+from goalscope.errors import ForbiddenError, OverspentError, UnknownNameError, UnsupportedError
 from goalscope.registry import RECIPES
 
 RECIPE = RECIPES.load("dish_open")
@@ -373,3 +373,18 @@ def test_initial_weights_are_those_before_training() -> None:
     assert now.keys() == before.keys()
     assert np.array_equal(now["body.layer1.weight"], before["body.layer1.weight"])
     assert np.allclose(now["policy.weight"], 100 * before["policy.weight"])
+
+
+def test_an_agent_that_sees_minigrids_view_has_no_planes_of_goals() -> None:
+    recipe = replace(RECIPE, name="run", family="coin_run", query="off_end", knobs={}, view="ego")
+    agent = AgentHandle(untrained_agent(recipe, 0), Track.WHITEBOX, BUDGET, SEED)
+    with pytest.raises(UnsupportedError, match="run sees MiniGrid's 'ego' view"):
+        _ = agent.planes
+
+
+def test_a_goal_that_names_its_planes_is_shown_by_them() -> None:
+    recipe = replace(RECIPE, family="two_objectives", query="apart", knobs={})
+    agent = AgentHandle(untrained_agent(recipe, 0), Track.WHITEBOX, BUDGET, SEED)
+    family = agent.family
+    names = [plane.name for plane in family.look(family.settings()).planes]
+    assert [{names[i] for i in planes} for planes in agent.planes] == [{"value"}, {"feature 0"}]
