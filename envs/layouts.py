@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from goalscope.envs.codes import EMPTY_CODE, WALL_CODE
 from goalscope.envs.family import Knob, Settings, Value
 from goalscope.envs.kernels.mazes import draw_mazes
-from goalscope.envs.kernels.placement import scatter_items
+from goalscope.envs.kernels.placement import add_marks, scatter_items
 from goalscope.envs.levels import LARGEST_CANVAS, Levels, blank, flat
 from goalscope.envs.world import World
 from goalscope.errors import KnobError
@@ -140,9 +140,10 @@ def lay_out(
 
 
 def mark(levels: Levels, cells: NDArray[np.integer], bits: int | NDArray[np.integer]) -> None:
-    """Add mark bits, in place, at one cell a level (`[N]`, negative: none)."""
-    rows = np.flatnonzero(cells >= 0)
-    flat(levels.marks)[rows, cells[rows]] |= np.broadcast_to(np.asarray(bits, np.uint16), cells.shape)[rows]
+    """Add mark bits, in place, at one cell a level (`[N]`, negative: none), or at several (`[N, K]`)."""
+    added = np.array(np.broadcast_to(np.asarray(bits, np.uint16), cells.shape))
+    n, k = len(cells), cells.shape[1] if cells.ndim > 1 else 1
+    add_marks(flat(levels.marks), np.ascontiguousarray(cells, np.int16).reshape(n, k), added.reshape(n, k))
 
 
 def random_cells(level_keys: Keys, allowed: NDArray[np.bool_]) -> NDArray[np.int16]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Goal, Settings, Value
+from goalscope.envs.kernels.retries import retry_keys
 from goalscope.envs.levels import Levels
 from goalscope.envs.pursuit import coincident, conflict, conflict_deadline, start_distances
 from goalscope.envs.splits import SPLITS, has_many_layouts, in_split
@@ -25,7 +26,13 @@ MIXTURE_TAG, TWIN_TAG, TOGETHER_TAG = 1 << 20, 1 << 21, 1 << 22
 
 Propose = Callable[[NDArray[np.int64], Keys], Levels]
 """(rows `[n]`, their sub-keys `[n, 2]`) -> n levels."""
-Accept = Callable[[Levels], NDArray[np.bool_]]
+Accept = Callable[[Levels, NDArray[np.int64]], NDArray[np.bool_]]
+"""(levels, rows `[n]`) -> `[n]` which of these rows pass. Copying levels costs much, so that a check gets them all."""
+
+
+def on_picked(check: Callable[[Levels], NDArray[np.bool_]]) -> Accept:
+    """A check that wants the levels it is asked about alone: `[N]` which of N levels pass."""
+    return lambda levels, rows: check(levels if len(rows) == len(levels) else levels.take(rows))
 
 
 def redraw(propose: Propose, checks: Mapping[str, Accept], level_keys: Keys, what: str) -> Levels:
@@ -41,11 +48,12 @@ def redraw(propose: Propose, checks: Mapping[str, Accept], level_keys: Keys, wha
     while len(todo) and draw < MOST_DRAWS:
         # The fewer levels are left, the more draws of each are tried at a time; the first good one counts.
         tries = min(max(1, AT_A_TIME // len(todo)), MOST_DRAWS - draw)
-        sub_keys = np.concatenate([substream(level_keys[todo], draw + t) for t in range(tries)])
+        sub_keys = np.empty((tries * len(todo), 2), np.uint64)
+        retry_keys(level_keys[todo], draw, sub_keys)
         fresh = propose(np.tile(todo, tries), sub_keys)
         good = _accepted(fresh, checks, refused).reshape(tries, len(todo))
         found = np.flatnonzero(good.any(0))
-        levels.put(todo[found], fresh.take(good.argmax(0)[found] * len(todo) + found))
+        _replace(levels, todo[found], fresh, good.argmax(0)[found] * len(todo) + found)
         todo = np.delete(todo, found)
         draw += tries
     if len(todo):
@@ -63,10 +71,16 @@ def _accepted(levels: Levels, checks: Mapping[str, Accept], refused: dict[str, i
         rows = np.flatnonzero(good)
         if not len(rows):
             break
-        kept = check(levels if len(rows) == len(levels) else levels.take(rows))
+        kept = check(levels, rows)
         good[rows[~kept]] = False
         refused[name] += int((~kept).sum())
     return good
+
+
+def _replace(levels: Levels, rows: NDArray[np.int64], fresh: Levels, picked: NDArray[np.int64]) -> None:
+    """Overwrite the levels at `rows`, in place, by the `picked` ones of others."""
+    for f in fields(Levels):
+        getattr(levels, f.name)[rows] = getattr(fresh, f.name)[picked]
 
 
 @dataclass(frozen=True)
@@ -146,12 +160,12 @@ class Distribution:
     def _draw_pure(self, index: NDArray[np.integer]) -> Levels:
         settings, goals = self.settings, self.goals
         walls_only = self.holds_out_layouts
-        checks: dict[str, Accept] = {"split": lambda levels: in_split(levels, self.split, walls_only)}
+        checks: dict[str, Accept] = {"split": lambda levels, rows: in_split(levels, self.split, walls_only, rows)}
         if self.split == "query":
-            checks["conflict"] = lambda levels: conflict(self.family, levels, goals)
+            checks["conflict"] = on_picked(lambda levels: conflict(self.family, levels, goals))
             if self.family.query is not None:
                 own = self.family.query
-                checks["query rule"] = lambda levels: own(levels, settings)
+                checks["query rule"] = on_picked(lambda levels: own(levels, settings))
         what = f"{self.split} level of {self.family.id} under {self.shift}"
         levels = redraw(lambda _, k: self.family.generate(k, settings), checks, keys(self.stream, index), what)
         if self.split == "query":
@@ -173,10 +187,10 @@ def draw_twins(distribution: Distribution, levels: Levels, factor: str, *, stric
     propose = _reachable(distribution, levels, lambda some, k: family.twins(some, factor, k, settings))
     checks: dict[str, Accept] = {}
     if strict:
-        checks["conflict"] = lambda twins: conflict(family, twins, goals)
+        checks["conflict"] = on_picked(lambda twins: conflict(family, twins, goals))
     if distribution.split == "query" and family.query is not None:
         own = family.query
-        checks["query rule"] = lambda twins: own(twins, settings)
+        checks["query rule"] = on_picked(lambda twins: own(twins, settings))
     tag = TWIN_TAG + family.factors.index(factor)
     twins = redraw(propose, checks, substream(levels.key, tag), f"{factor} twin of {family.id}")
     twins.key[:] = levels.key
@@ -193,7 +207,7 @@ def draw_together(distribution: Distribution, levels: Levels) -> Levels:
     if move is None:
         raise DeclarationError(f"{family.id} does not say what moves together: declare `together=` in its Family.")
     propose = _reachable(distribution, levels, lambda some, k: move(some, k, settings))
-    checks: dict[str, Accept] = {"coincidence": lambda moved: coincident(family, moved, goals, settings)}
+    checks = {"coincidence": on_picked(lambda moved: coincident(family, moved, goals, settings))}
     moved = redraw(propose, checks, substream(levels.key, TOGETHER_TAG), f"moved level of {family.id}")
     moved.key[:] = levels.key
     return moved

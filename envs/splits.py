@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from goalscope.envs.codes import WALL
 from goalscope.envs.family import Generate, Settings
 from goalscope.envs.kernels.mazes import hash_rows
 from goalscope.envs.levels import Levels, flat
@@ -36,17 +37,19 @@ APPEARANCE = (
 )
 
 
-def level_hashes(levels: Levels, walls_only: bool) -> NDArray[np.uint64]:
-    """`[N]` hashes over the walls, or over everything a level holds but its key and deadline."""
-    hashes = np.zeros(len(levels), np.uint64)
+def level_hashes(levels: Levels, walls_only: bool, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint64]:
+    """`[N]` hashes over the walls, or over everything a level holds but its key and deadline; of `rows` if given."""
+    picked = slice(None) if rows is None else rows
+    n = len(levels) if rows is None else len(rows)
+    hashes = np.zeros(n, np.uint64)
     if walls_only:
-        hash_rows(np.packbits(flat(levels.walls), axis=1), hashes)
+        hash_rows(np.packbits(flat(levels.cells[picked]) & 15 == WALL, axis=1), hashes)
         return hashes
     for name in APPEARANCE:
-        array = np.ascontiguousarray(getattr(levels, name))
+        array = np.ascontiguousarray(getattr(levels, name)[picked])
         if name == "counters" and not array.shape[1]:
             continue  # worlds without counters keep the hashes that they had before levels held any
-        hash_rows(array.view(np.uint8).reshape(len(levels), array[:1].nbytes if len(levels) else 0), hashes)
+        hash_rows(array.view(np.uint8).reshape(n, array[:1].nbytes if n else 0), hashes)
     return hashes
 
 
@@ -73,14 +76,15 @@ def _layouts_at_least(generate: Generate, settings: Settings, sample: int) -> fl
     return len(times) + once * (once - 1) / (2 * (twice + 1))
 
 
-def in_split(levels: Levels, split: str, walls_only: bool) -> NDArray[np.bool_]:
-    """`[N]` whether each level belongs to a split: hash 0 of 16 is `query`, 1 is `reference`, the rest `train`.
+def in_split(levels: Levels, split: str, walls_only: bool, rows: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """`[N]` whether each level belongs to a split; of `rows` only, where given.
 
+    Hash 0 of 16 is `query`, 1 is `reference`, the rest `train`.
     Where a setting has at least 10⁵ distinct layouts the hash covers the walls only, so that held-out layouts are held
     out whatever lies in them; else it covers the whole level.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    share = level_hashes(levels, walls_only) % SHARES
+    share = level_hashes(levels, walls_only, rows) % SHARES
     wanted = SPLITS.index(split)
     return np.asarray(share >= wanted if split == "train" else share == wanted)

@@ -95,11 +95,10 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     walls = draw_walls(level_keys, settings)
     cells = _places(walls, level_keys, settings)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
-    chests = np.where(uniform(level_keys, EQUAL_TAG) < settings.p_equal, keys, settings.n_chests)
-    order = np.arange(cells.shape[1] - 1)
-    bits = np.where(order < keys, KEY, np.where(order < keys + chests[:, None], CHEST, 0)).astype(np.uint16)
-    rows = np.flatnonzero(levels.placed)
-    flat(levels.marks)[rows[:, None], cells[rows, 1:]] = bits[rows]
+    equal = uniform(level_keys, EQUAL_TAG) < settings.p_equal
+    chests, order = np.where(equal, keys, settings.n_chests), np.arange(cells.shape[1] - 1)
+    bits = [np.where(order < keys, KEY, np.where(order < keys + most, CHEST, 0)) for most in (settings.n_chests, keys)]
+    mark(levels, np.where(cells[:, :1] < 0, np.int16(-1), cells[:, 1:]), np.array(bits, np.uint16)[equal.astype(int)])
     levels.counters[:, 0] = settings.inventory + integers(level_keys, INVENTORY_TAG, settings.spare + 1)
     levels.quota[:, OPENED] = np.minimum(keys + levels.counters[:, 0], chests)
     return levels

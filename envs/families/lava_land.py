@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.kernels.shortest import lay_across, lay_beside, places_across, places_beside
+from goalscope.envs.kernels.lava import lay_across, lay_beside, places_across, places_beside
 from goalscope.envs.layouts import (
     draw_walls,
     free_cells,
@@ -83,7 +83,7 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
     levels.value[:, WORLD.event_index("lava")] = settings.penalty
     mark(levels, np.where(cells[:, 0] < 0, -1, cells[:, 1]), GOAL if settings.across else GOAL | WAY)
-    _lay_lava(levels, walls, level_keys, settings)
+    _lay_lava(levels, walls, cells[:, 0], cells[:, 1], level_keys, settings)
     return _refuse_lonely(levels, settings) if settings.across else levels
 
 
@@ -103,9 +103,11 @@ def _ends(levels: Levels) -> tuple[Cells, Cells]:
     return agent, np.argmax(flat(levels.marks) & np.uint16(GOAL), axis=1).astype(np.int16)
 
 
-def _lay_lava(levels: Levels, walls: NDArray[np.uint8], level_keys: Keys, settings: Settings) -> None:
+def _lay_lava(
+    levels: Levels, walls: NDArray[np.uint8], agent: Cells, goal: Cells, level_keys: Keys, settings: Settings
+) -> None:
     """Lay, in place, lava as the setting wants it; unplaced becomes a level where it finds no place."""
-    (agent, goal), keys = _ends(levels), substream(level_keys, LAVA_TAG)
+    agent, goal, keys = np.ascontiguousarray(agent), np.ascontiguousarray(goal), substream(level_keys, LAVA_TAG)
     width, marks, laid = levels.canvas[1], flat(levels.marks), np.empty(len(levels), bool)
     share, low, high = settings.density, settings.detour_low, settings.detour_high
     if settings.across:
@@ -149,7 +151,8 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     moved = levels.take(slice(None))
     gone = ~np.where(has_marks(moved, LAVA), np.uint16(LAVA | WAY), np.uint16(0))
     moved.marks[:] &= gone
-    _lay_lava(moved, np.ascontiguousarray(flat(moved.walls)).view(np.uint8), level_keys, settings)
+    walls, (agent, goal) = np.ascontiguousarray(flat(moved.walls)).view(np.uint8), _ends(moved)
+    _lay_lava(moved, walls, agent, goal, level_keys, settings)
     moved.agent[~(levels.marks & ~moved.marks != 0).any((1, 2)), 0] = -1
     return moved
 

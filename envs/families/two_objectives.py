@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 from goalscope.envs.display import FULL_LEVEL, Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
+from goalscope.envs.kernels.shortest import steps_around
 from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
 from goalscope.envs.levels import LARGEST_CANVAS, Levels, flat
-from goalscope.envs.pursuit import NEVER, search
+from goalscope.envs.pursuit import NEVER
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.errors import KnobError
 from goalscope.seeding import Keys, integers, uniform
@@ -98,7 +99,7 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     walls = draw_walls(level_keys, settings)
     cells = scatter(walls, level_keys, settings, np.full((n, 3), -1))
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
-    values = _draw_values(steps_to(levels, cells[:, 1:]), level_keys, settings)
+    values = _draw_values(steps_to(walls, levels.canvas[1], cells[:, 0], cells[:, 1:]), level_keys, settings)
     levels.agent[values[:, 0] < 0, 0] = -1
     larger = integers(level_keys, SIDE_TAG, 2)
     featured = np.where(uniform(level_keys, RHO_TAG) < settings.rho, larger, 1 - larger)
@@ -111,20 +112,17 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     return levels
 
 
-def steps_to(levels: Levels, cells: NDArray[np.integer]) -> NDArray[np.int16]:
+def steps_to(
+    walls: NDArray[np.uint8], width: int, agent: NDArray[np.integer], cells: NDArray[np.integer]
+) -> NDArray[np.int16]:
     """`[N, 2]` steps from the agent to each of two cells, never over the other one; NEVER where there is no way.
 
-    One search for both: from the agent, with both cells shut; a cell is one step further than the nearest beside it.
+    `walls` `[N, H·W]`, `agent` `[N]`, −1 where there is none, `cells` `[N, 2]`.
     """
-    width, rows = levels.canvas[1], np.arange(len(levels))[:, None]
-    shut = levels.walls
-    flat(shut)[rows, cells] = True
-    table = flat(search(WORLD, shut, levels.agent_cells)[:, 0])
-    table[table < 0] = NEVER - 1
-    least = table[rows, cells + 1]
-    for step in (width, -1, -width):
-        np.minimum(least, table[rows, cells + step], out=least)
-    return np.asarray(least + np.int16(1))
+    steps = np.empty((len(walls), 2), np.int16)
+    steps_around(walls, width, np.ascontiguousarray(agent, np.int16), np.ascontiguousarray(cells, np.int16), steps)
+    steps[steps < 0] = NEVER
+    return steps
 
 
 def is_worth_more(steps: NDArray[np.int16], values: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -142,7 +140,7 @@ def _draw_values(steps: NDArray[np.int16], level_keys: Keys, settings: Settings)
     if settings.margin > settings.widest:
         raise KnobError(f"Knob 'margin' must be at most 'widest', {settings.widest:g}, got {settings.margin:g}.")
     values = np.full((len(level_keys), 2), -1, np.float32)
-    todo = np.arange(len(level_keys))
+    todo = np.flatnonzero(steps.max(1) < NEVER)
     for draw in range(DRAWS):
         gap_tag, keys = VALUE_TAG + 2 * draw, level_keys[todo]
         gap = settings.margin + uniform(keys, gap_tag) * (settings.widest - settings.margin)
@@ -175,7 +173,10 @@ def _keep_worth(levels: Levels) -> Levels:
     marks = flat(levels.marks)
     cells = np.stack([np.argmax(marks & np.uint16(WORLD.bit(name)) != 0, axis=1) for name in OBJECTIVES], axis=1)
     values = -np.sort(-levels.value[:, SEEN], axis=1)
-    levels.agent[~is_worth_more(steps_to(levels, cells), values), 0] = -1
+    walls = np.ascontiguousarray(flat(levels.walls)).view(np.uint8)
+    agent = np.where(levels.placed, levels.agent[:, 1] * levels.canvas[1] + levels.agent[:, 0], -1)
+    steps = steps_to(walls, levels.canvas[1], agent, cells)
+    levels.agent[~is_worth_more(steps, values), 0] = -1
     return levels
 
 

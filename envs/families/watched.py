@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.kernels.shortest import mark_shortest, place_astride, places_astride
+from goalscope.envs.kernels.divided import place_astride, places_astride
+from goalscope.envs.kernels.shortest import mark_shortest
 from goalscope.envs.layouts import (
     ODD_LAYOUTS,
     canvas_side,

@@ -15,6 +15,14 @@ from goalscope.envs.kernels.rng import below, combine, draw, unit
 OPEN, BLOCKS, ROOMS, TREE, BRAIDED = range(5)
 SMALLEST_ROOM = 3
 
+RIGHT, DOWN, LEFT, UP = 1, 2, 4, 8
+COUNT = np.array([bin(ways).count("1") for ways in range(16)])
+"""`[16]` how many directions are in a set of them."""
+NTH = np.array(
+    [([d for d in range(4) if ways >> d & 1] + [0] * 4)[k] for ways in range(16) for k in range(4)], np.int64
+)
+"""`[16 · 4]` the first, second, third and fourth direction in a set of them: 0 to 3 for right, down, left, up."""
+
 
 @inline
 def _carve_open(walls: NDArray[np.uint8], n: int, size: int, width: int) -> None:
@@ -33,63 +41,77 @@ def _add_blocks(walls: NDArray[np.uint8], n: int, size: int, width: int, p: floa
 
 
 @inline
-def _ways_out(walls: NDArray[np.uint8], n: int, x: int, y: int, size: int, width: int) -> int:
-    """The directions in which an uncarved odd cell lies: how many, and each in two bits above."""
-    here = y * width + x
-    ways, count = 0, 0
-    if x + 2 < size - 1 and walls[n, here + 2]:
-        count = 1
-    if y + 2 < size - 1 and walls[n, here + 2 * width]:
-        ways |= 1 << (2 * count)
-        count += 1
-    if x > 2 and walls[n, here - 2]:
-        ways |= 2 << (2 * count)
-        count += 1
-    if y > 2 and walls[n, here - 2 * width]:
-        ways |= 3 << (2 * count)
-        count += 1
-    return count | ways << 3
+def _mark_ways(size: int, width: int, ways: NDArray[np.uint8]) -> None:
+    """In which directions, one bit each, an odd cell lies two cells away from each odd cell.
+
+    `ways` has a margin of two rows and two cells on both sides, so that no cell has to look where it lies.
+    """
+    ways[:] = 0
+    for y in range(1, size - 1, 2):
+        for x in range(1, size - 1, 2):
+            right, down = x < size - 2, y < size - 2
+            left, up = x > 1, y > 1
+            ways[(y + 2) * width + 2 + x] = right | down << 1 | left << 2 | up << 3
+
+
+@inline
+def _enter(walls: NDArray[np.uint8], n: int, cell: int, width: int, ways: NDArray[np.uint8]) -> None:
+    """Carve an odd cell: from none of the four around it does a way lead here any more."""
+    walls[n, cell] = 0
+    at = cell + 2 * width + 2
+    ways[at - 2] &= 0xF ^ RIGHT
+    ways[at - 2 * width] &= 0xF ^ DOWN
+    ways[at + 2] &= 0xF ^ LEFT
+    ways[at + 2 * width] &= 0xF ^ UP
 
 
 @inline
 def _carve_tree(
-    walls: NDArray[np.uint8], n: int, size: int, width: int, key: np.uint64, stack: NDArray[np.int16]
+    walls: NDArray[np.uint8],
+    n: int,
+    size: int,
+    width: int,
+    key: np.uint64,
+    ways: NDArray[np.uint8],
+    stack: NDArray[np.int16],
 ) -> int:
-    """A depth-first spanning tree over the odd cells (backtracking on a stack); returns how many draws it used.
+    """A depth-first spanning tree over the odd cells; returns how many draws it used.
 
-    A draw serves four choices, sixteen bits each (bias below 5e-5), and places are packed as y << 8 | x, since
-    divisions cost more than all the rest.
+    The stack holds the cells behind that had another way out when they were left. A draw serves four choices, sixteen
+    bits each (bias below 5e-5). There are few branches, since what they depend on is random: guessed wrong half of the
+    time, they cost more than all the rest.
     """
     half = (size - 1) // 2
     bits = draw(key, 0)
     x, y = 1 + 2 * below(bits, half), 1 + 2 * below(bits << np.uint64(32), half)
-    walls[n, y * width + x] = 0
-    stack[0] = y << 8 | x
-    depth, used, left = 1, 1, 0
-    while depth > 0:
-        x, y = stack[depth - 1] & 0xFF, stack[depth - 1] >> 8
-        found = _ways_out(walls, n, x, y, size, width)
-        count = found & 7
-        if count == 0:
+    here = np.int64(y * width + x)
+    _enter(walls, n, here, width, ways)
+    depth, used, left = 0, 1, 0
+    while True:
+        out = np.int64(ways[here + 2 * width + 2])
+        if out == 0:
+            if depth == 0:
+                return used
             depth -= 1
+            here = np.int64(stack[depth])
             continue
-        pick = 0
-        if count > 1:
-            if left == 0:
-                bits = draw(key, used)
-                used += 1
-                left = 4
-            pick = np.int64((bits & np.uint64(0xFFFF)) * np.uint64(count) >> np.uint64(16))
-            bits >>= np.uint64(16)
-            left -= 1
-        way = found >> (3 + 2 * pick) & 3
-        dx = 1 if way == 0 else -1 if way == 2 else 0
-        dy = 1 if way == 1 else -1 if way == 3 else 0
-        walls[n, (y + dy) * width + x + dx] = 0
-        walls[n, (y + 2 * dy) * width + x + 2 * dx] = 0
-        stack[depth] = (y + 2 * dy) << 8 | (x + 2 * dx)
-        depth += 1
-    return used
+        count = COUNT[out]
+        several = np.int64(count > 1)
+        if left < several:
+            bits = draw(key, used)
+            used += 1
+            left = 4
+        pick = np.int64((bits & np.uint64(0xFFFF)) * np.uint64(count) >> np.uint64(16))  # 0 where count is 1
+        bits >>= np.uint64(16 * several)
+        left -= several
+        way = np.int64(NTH[4 * out + pick])
+        stack[depth] = here
+        depth += several
+        along = 1 - (way & 2)
+        step = along * width if way & 1 else along
+        walls[n, here + step] = 0
+        here += 2 * step
+        _enter(walls, n, here, width, ways)
 
 
 @inline
@@ -166,6 +188,8 @@ def draw_mazes(
 ) -> None:
     """Fill `walls` `[N, H·W]` with layouts of a kind; the cells of `keep` are forced free."""
     stack = np.empty(4 * size * size, np.int16)
+    ways, all_ways = np.empty((size + 4) * width, np.uint8), np.empty((size + 4) * width, np.uint8)
+    _mark_ways(size, width, all_ways)
     for n in range(walls.shape[0]):
         key = combine(keys[n, 0], keys[n, 1])
         walls[n, :] = 1
@@ -176,7 +200,8 @@ def draw_mazes(
         elif kind == ROOMS:
             _divide_rooms(walls, n, size, width, key, stack)
         else:
-            used = _carve_tree(walls, n, size, width, key, stack)
+            ways[:] = all_ways
+            used = _carve_tree(walls, n, size, width, key, ways, stack)
             if kind == BRAIDED:
                 _open_dead_ends(walls, n, size, width, p, key, used)
         for cell in keep:

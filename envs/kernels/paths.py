@@ -11,7 +11,8 @@ FAR = np.int16(-1)
 
 
 @inline
-def _step_of(direction: int, width: int) -> int:
+def step_of(direction: int, width: int) -> int:
+    """What a step to the right, down, left or up adds to a cell's number."""
     return 1 if direction == 0 else width if direction == 1 else -1 if direction == 2 else -width
 
 
@@ -33,7 +34,7 @@ def flood(
         here = queue[head]
         head += 1
         for direction in range(4):
-            there = here + _step_of(direction, width)
+            there = here + step_of(direction, width)
             if seen[there] != stamp and not blocked[n, there]:
                 seen[there] = stamp
                 queue[tail] = there
@@ -64,7 +65,7 @@ def cell_distances(
             here = queue[head]
             head += 1
             for direction in range(4):
-                there = here + _step_of(direction, width)
+                there = here + step_of(direction, width)
                 if 0 <= there < blocked.shape[1] and distance[n, there] == FAR and not blocked[n, there]:
                     distance[n, there] = distance[n, here] + 1
                     queue[tail] = there
@@ -92,7 +93,7 @@ def heading_distances(
             heading, here = queue[head] // cells, queue[head] % cells
             head += 1
             reached = distance[n, heading, here] + 1
-            back = here - _step_of(heading, width)
+            back = here - step_of(heading, width)
             if 0 <= back < cells and distance[n, heading, back] == FAR and not blocked[n, back]:
                 distance[n, heading, back] = reached
                 queue[tail] = heading * cells + back

@@ -35,43 +35,44 @@ def _first_cell(walls: NDArray[np.uint8], n: int, fixed: NDArray[np.int16], key:
 
 
 @inline
-def _fits(cell: int, cells: NDArray[np.int16], n: int, k: int, near: int, radius: int, width: int) -> bool:
-    """Whether item k may lie on a cell: no other item there, and within its Manhattan radius."""
-    for other in range(cells.shape[1]):
-        if other != k and cells[n, other] == cell:
-            return False
-    if near < 0:
-        return True
-    centre = cells[n, near]
-    return abs(cell // width - centre // width) + abs(cell % width - centre % width) <= radius
-
-
-@inline
 def _choose(
     walls: NDArray[np.uint8],
     seen: NDArray[np.int32],
     stamp: int,
-    cells: NDArray[np.int16],
+    taken: NDArray[np.int32],
     n: int,
     k: int,
-    near: int,
+    key: np.uint64,
+) -> int:
+    """A uniform free cell for item k where none lies; one that the flood has reached, if `stamp` is positive."""
+    for attempt in range(TRIES):
+        cell = below(draw(key, (k + 1) * DRAWS + attempt), walls.shape[1])
+        if not walls[n, cell] and (stamp == 0 or seen[cell] == stamp) and taken[cell] != n + 1:
+            return cell
+    return NOWHERE
+
+
+@inline
+def _choose_near(
+    walls: NDArray[np.uint8],
+    seen: NDArray[np.int32],
+    stamp: int,
+    taken: NDArray[np.int32],
+    n: int,
+    k: int,
+    centre: int,
     radius: int,
     width: int,
     key: np.uint64,
 ) -> int:
-    """A uniform cell for item k among those that fit and, if `stamp` is positive, were reached by the flood."""
-    counter = (k + 1) * DRAWS
-    if near < 0:
-        for attempt in range(TRIES):
-            cell = below(draw(key, counter + attempt), walls.shape[1])
-            if not walls[n, cell] and (stamp == 0 or seen[cell] == stamp) and _fits(cell, cells, n, k, near, 0, width):
-                return cell
-        return NOWHERE
-    chosen, count = NOWHERE, 0
-    for cell in range(walls.shape[1]):  # few cells lie within a radius: look at all of them
-        if not walls[n, cell] and (stamp == 0 or seen[cell] == stamp) and _fits(cell, cells, n, k, near, radius, width):
+    """As :func:`_choose` within a Manhattan radius of a cell: few cells are, so that all of them are looked at."""
+    chosen, count, row, column = NOWHERE, 0, centre // width, centre % width
+    for cell in range(walls.shape[1]):
+        if walls[n, cell] or (stamp > 0 and seen[cell] != stamp) or taken[cell] == n + 1:
+            continue
+        if abs(cell // width - row) + abs(cell % width - column) <= radius:
             count += 1
-            if below(draw(key, counter + count), count) == 0:
+            if below(draw(key, (k + 1) * DRAWS + count), count) == 0:
                 chosen = cell
     return chosen
 
@@ -111,6 +112,7 @@ def _place_all(
     walls: NDArray[np.uint8],
     seen: NDArray[np.int32],
     stamp: int,
+    taken: NDArray[np.int32],
     cells: NDArray[np.int16],
     n: int,
     near: NDArray[np.int16],
@@ -118,12 +120,21 @@ def _place_all(
     width: int,
     key: np.uint64,
 ) -> bool:
+    """Find a place for each item that has none yet; cells in use are those whose `taken` is n + 1."""
+    for k in range(cells.shape[1]):
+        if cells[n, k] >= 0:
+            taken[cells[n, k]] = n + 1
     for k in range(cells.shape[1]):
         if cells[n, k] < 0:
-            cells[n, k] = _choose(walls, seen, stamp, cells, n, k, near[k], radius[k], width, key)
+            if near[k] < 0:
+                cells[n, k] = _choose(walls, seen, stamp, taken, n, k, key)
+            else:
+                centre = cells[n, near[k]]
+                cells[n, k] = _choose_near(walls, seen, stamp, taken, n, k, centre, radius[k], width, key)
         cell = cells[n, k]
         if cell < 0 or walls[n, cell] or (stamp > 0 and seen[cell] != stamp):
             return False
+        taken[cell] = n + 1
     return True
 
 
@@ -141,7 +152,7 @@ def scatter_items(
 ) -> None:
     """Place K items a level on different cells of one component; see :func:`goalscope.envs.layouts.scatter`."""
     n_cells = walls.shape[1]
-    seen = np.zeros(n_cells, np.int32)
+    seen, taken = np.zeros(n_cells, np.int32), np.zeros(n_cells, np.int32)
     queue = np.empty(n_cells, np.int16)
     passable = np.empty((1, n_cells), np.uint8)
     blocks = blocking.any()
@@ -157,8 +168,17 @@ def scatter_items(
                 continue
             stamp = 2 * n + 1
             flood(walls, n, start, width, seen, stamp, queue)
-        placed = _place_all(walls, seen, stamp, cells, n, near, radius, width, key)
+        placed = _place_all(walls, seen, stamp, taken, cells, n, near, radius, width, key)
         if placed and blocks:
             placed = _still_reached(walls, passable, blocking, cells, n, width, seen, 2 * n + 2, queue)
         if not placed:
             cells[n, 0] = NOWHERE
+
+
+@kernel()
+def add_marks(marks: NDArray[np.uint16], cells: NDArray[np.int16], bits: NDArray[np.uint16]) -> None:
+    """Add `bits` `[N, K]` to `marks` `[N, H·W]` at the `cells` `[N, K]` that are not negative."""
+    for n in range(cells.shape[0]):
+        for k in range(cells.shape[1]):
+            if cells[n, k] >= 0:
+                marks[n, cells[n, k]] |= bits[n, k]

@@ -6,17 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.kernels.jit import inline, kernel
-from goalscope.envs.kernels.paths import FAR
+from goalscope.envs.kernels.paths import FAR, step_of
 from goalscope.envs.kernels.rng import combine, draw, unit
 
 WALL = np.int16(-2)
 DRAWS = 8
 """Draws set aside for each step: one for each further way on, and the last for whether the cell is left out."""
-
-
-@inline
-def _step_of(direction: int, width: int) -> int:
-    return 1 if direction == 0 else width if direction == 1 else -1 if direction == 2 else -width
 
 
 @inline
@@ -43,7 +38,7 @@ def _count_paths(
         head += 1
         further, ways = np.int16(steps[here] + 1), paths[here]
         for direction in range(4):
-            there = here + _step_of(direction, width)
+            there = here + step_of(direction, width)
             if steps[there] == FAR:
                 steps[there] = further
                 if there == start:
@@ -63,7 +58,7 @@ def _next_cell(
     """A neighbour from which `left` steps are left, drawn in proportion to the shortest paths that go on from it."""
     chosen, total = here, 0.0
     for direction in range(4):
-        there = here + _step_of(direction, width)
+        there = here + step_of(direction, width)
         if steps[there] == left:
             total += paths[there]
             if total == paths[there] or unit(draw(key, left * DRAWS + direction)) * total < paths[there]:

@@ -341,7 +341,7 @@ def test_a_choice_point_has_chests_and_keys_left_and_enough_in_hand() -> None:
     found = [is_choice_point(level(row, hand), FAMILY.settings())[0] for row in rows for hand in (1, 2, 3)]
     assert found == [False, True, True, *[False] * 6]
     with pytest.raises(SamplingError, match="query rule refused [1-9]"):
-        drawn(FAMILY, "many_keys", n=1, split="query", inventory=0, spare=0)
+        drawn(FAMILY, "many_keys", n=1, split="query", inventory=2, spare=0)
 
 
 # -------------------------------------------------------------------------------------------------------------- twins

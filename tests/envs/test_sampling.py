@@ -29,7 +29,7 @@ from goalscope.envs.layouts import (
 )
 from goalscope.envs.levels import Levels, blank, validate
 from goalscope.envs.pursuit import conflict, start_distances
-from goalscope.envs.sampling import Distribution, draw_twins, redraw
+from goalscope.envs.sampling import Distribution, draw_twins, on_picked, redraw
 from goalscope.envs.splits import MANY_LAYOUTS, SPLITS, in_split, level_hashes
 from goalscope.envs.streaming import LevelStream
 from goalscope.errors import KnobError, SamplingError, UnknownNameError
@@ -308,14 +308,14 @@ def changed_copies(levels: Levels) -> dict[str, Levels]:
 
 
 def test_the_whole_level_hash_covers_everything_but_key_and_deadline() -> None:
-    levels = blank(1, (5, 6), events=2, movers=2, script=3, mission=2)
+    levels = blank(1, (5, 6), events=2, movers=2, script=3, mission=2, counters=1)
     same = level_hashes(levels, False)
     changed = {name for name, copy in changed_copies(levels).items() if (level_hashes(copy, False) != same).all()}
     assert changed == {f.name for f in fields(Levels)} - {"key", "max_steps"}
 
 
 def test_the_walls_hash_covers_the_walls_alone() -> None:
-    levels = blank(2, (5, 6), events=2, movers=2, script=3, mission=2)
+    levels = blank(2, (5, 6), events=2, movers=2, script=3, mission=2, counters=1)
     same = level_hashes(levels.take([0]), True)
     for name, copy in changed_copies(levels.take([0])).items():
         assert (level_hashes(copy, True) == same).all() == (name != "cells"), name
@@ -458,7 +458,7 @@ def test_one_impossible_level_does_not_hide_behind_many_easy_ones() -> None:
         levels.max_steps[:] = rows + 1
         return levels
 
-    checks = {"even": lambda levels: np.asarray(levels.max_steps != 8)}
+    checks = {"even": on_picked(lambda levels: np.asarray(levels.max_steps != 8))}
     with pytest.raises(SamplingError, match="No odd level in [0-9]+ draws for 1 of 100 levels: .*even refused [0-9]+"):
         redraw(propose, checks, some_keys(100), "odd level")
 
