@@ -1,5 +1,7 @@
 # Every target makes the virtual environment it needs, and remakes it when the dependencies change.
 PYTHON ?= python3
+# Processes that share the tests.
+TESTERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -29,10 +31,10 @@ demo: $(INSTALLED)
 	$(BIN)/goalscope run smoke
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TESTERS)
 
 test-all: $(INSTALLED)
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -n $(TESTERS) -m ""
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -26,11 +26,21 @@ from numpy.typing import NDArray
 
 from goalscope.envs.display import Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
+from goalscope.envs.kernels.blocking import scatter_blocking
+from goalscope.envs.layouts import (
+    CONNECTED_LAYOUTS,
+    canvas_side,
+    draw_walls,
+    lay_out,
+    layout_knobs,
+    mark,
+    move_agent,
+    move_marks,
+)
 from goalscope.envs.levels import Levels
 from goalscope.envs.pursuit import start_distances
 from goalscope.envs.world import On, Rule, Thing, World
-from goalscope.seeding import Keys, integers, uniform
+from goalscope.seeding import Keys, integers, substream, uniform
 
 COLOURS = ("red", "green", "blue")
 
@@ -61,7 +71,7 @@ KNOBS = (
     Knob(name="p_third", default=1 / 3, low=0.0, high=1.0, doc="share of missions that name the colour not merged"),
 )
 
-THIRD_TAG, NAMED_TAG = 11, 12
+THIRD_TAG, NAMED_TAG, PLACES_TAG = 11, 12, 13
 
 
 def colour_order(settings: Settings) -> tuple[int, int, int]:
@@ -73,24 +83,14 @@ def colour_order(settings: Settings) -> tuple[int, int, int]:
 def generate(level_keys: Keys, settings: Settings) -> Levels:
     """The agent and three balls anywhere, none of which, ending the episode, shuts off another; and the mission."""
     walls = draw_walls(level_keys, settings)
-    fixed = np.full((len(level_keys), 1 + len(COLOURS)), -1)
-    cells = scatter(walls, level_keys, settings, fixed, blocking=[False, True, True, True])
-    cells[_shut_in(walls, cells), 0] = -1
+    cells = np.empty((len(level_keys), 1 + len(COLOURS)), np.int16)
+    connected = settings.layout in CONNECTED_LAYOUTS
+    scatter_blocking(walls, canvas_side(settings), connected, substream(level_keys, PLACES_TAG), cells)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings, mission=1)
     named = _named(level_keys, settings)
     levels.mission[:, 0] = named
-    marks = _marks(settings)
-    for colour in range(len(COLOURS)):
-        mark(levels, np.where(cells[:, 0] < 0, -1, cells[:, 1 + colour]), marks[named, colour])
+    mark(levels, np.where(cells[:, :1] < 0, -1, cells[:, 1:]), _marks(settings)[named])
     return levels
-
-
-def _shut_in(walls: NDArray[np.uint8], cells: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """`[N]` whether nothing is free beside the agent, so that it could not have started elsewhere."""
-    side = int(walls.shape[1] ** 0.5)
-    beside = np.maximum(cells[:, :1], side) + np.array([1, side, -1, -side])
-    taken = (beside[:, :, None] == cells[:, None, 1:]).any(2)
-    return np.asarray((taken | (walls[np.arange(len(walls))[:, None], beside] != 0)).all(1))
 
 
 def _named(level_keys: Keys, settings: Settings) -> NDArray[np.int64]:

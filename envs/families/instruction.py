@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from goalscope.envs.display import Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
+from goalscope.envs.kernels.queues import lay_apart
 from goalscope.envs.layouts import (
     canvas_side,
     draw_walls,
@@ -35,7 +36,7 @@ from goalscope.envs.layouts import (
     random_cells,
 )
 from goalscope.envs.levels import Levels, flat
-from goalscope.envs.pursuit import NEVER, has_marks, search
+from goalscope.envs.pursuit import at_start, has_marks, search
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.errors import KnobError
 from goalscope.seeding import Keys, integers, substream, uniform
@@ -91,7 +92,8 @@ KNOBS = (
 )
 
 NEAREST_TAG, USUAL_TAG, ANY_TAG, OTHER_TAG, THIRD_TAG, SHAPE_TAG, PAINT_TAG = 11, 12, 13, 14, 15, 16, 17
-COLOUR_TAG, OBJECT_TAG = 50, 60
+PLACES_TAG = 18
+COLOUR_TAG = 50
 """The first of a tag an object."""
 
 Cells = NDArray[np.int16]
@@ -127,47 +129,13 @@ def _asks_nearest(settings: Settings) -> bool:
 def _places(walls: NDArray[np.uint8], level_keys: Keys, settings: Settings) -> tuple[Cells, Cells]:
     """`[N, 1 + K]` cells of the agent, −1 if there is no place, and of the objects; `[N, K]` steps to each object.
 
-    Each object gets a uniform cell of those within reach around the earlier ones. The first is to be the nearest,
-    if that is asked about: it lies where something is left at least LEAD steps farther, and all others lie there. So
-    none of them is on a shortest path to the first, and as objects only lengthen the way to others, the lead stays.
+    The first is the nearest, if that is asked about.
     """
     n, k = len(walls), int(settings.objects)
-    grid = (n, *[canvas_side(settings)] * 2)
-    cells = np.full((n, 1 + k), -1, np.int16)
-    cells[:, 0] = random_cells(level_keys, (walls == 0).reshape(grid))
-    least = np.full(n, FIRST, np.int16)
-    for j in range(k):
-        away = _away(walls, cells[:, 0], cells[:, 1 : 1 + j])
-        allowed = away >= least[:, None]
-        if j == 0 and _asks_nearest(settings):
-            allowed &= away <= away.max(1, keepdims=True) - LEAD
-        cells[:, 1 + j] = random_cells(substream(level_keys, OBJECT_TAG + j), allowed.reshape(grid))
-        if j == 0 and _asks_nearest(settings):
-            least = away[np.arange(n), cells[:, 1]] + np.int16(LEAD)
-    far = _steps(walls, cells[:, 0], cells[:, 1:])
-    cells[(cells < 0).any(1) | (far == NEVER).any(1), 0] = -1
+    cells, far = np.empty((n, 1 + k), np.int16), np.zeros((n, k), np.int16)
+    lead = LEAD if _asks_nearest(settings) else 0
+    lay_apart(walls, canvas_side(settings), substream(level_keys, PLACES_TAG), FIRST, lead, cells, far)
     return cells, far
-
-
-def _away(walls: NDArray[np.uint8], agent: NDArray[np.integer], objects: NDArray[np.integer]) -> Cells:
-    """`[N, H·W]` steps from the agent's cell `[N]` to all cells around the objects `[N, ·]`, −1 for no way."""
-    rows, side = np.arange(len(walls)), int(walls.shape[1] ** 0.5)
-    shut, start = walls.copy(), np.zeros(walls.shape, bool)
-    shut[rows[:, None], objects] = 1
-    start[rows, agent] = True
-    grid = (len(walls), side, side)
-    return flat(search(WORLD, shut.view(bool).reshape(grid), start.reshape(grid))[:, 0])
-
-
-def _steps(walls: NDArray[np.uint8], agent: NDArray[np.integer], objects: NDArray[np.integer]) -> Cells:
-    """`[N, K]` steps from the agent's cell `[N]` to the objects' `[N, K]`, each around all others; NEVER if shut off.
-
-    An object is one step beyond the nearest cell beside it.
-    """
-    away, side = _away(walls, agent, objects), int(walls.shape[1] ** 0.5)
-    beside = np.clip(objects[:, :, None] + np.array([1, side, -1, -side]), 0, walls.shape[1] - 1)
-    steps = away[np.arange(len(walls))[:, None, None], beside]
-    return np.asarray(np.where(steps < 0, NEVER - 1, steps).min(2) + 1, np.int16)
 
 
 def _roles(level_keys: Keys, settings: Settings) -> tuple[Numbers, Numbers]:
@@ -268,15 +236,11 @@ def _move(levels: Levels, source: Numbers, level_keys: Keys, settings: Settings)
 
 def _refuse(levels: Levels, settings: Settings) -> Levels:
     """Unplace, in place, levels in which the object marked as the nearest is not nearer than all others."""
-    if not _asks_nearest(settings):
-        return levels
-    x, y, _, _ = levels.agent.T
-    agent = np.where(x < 0, 0, y * levels.canvas[1] + x)
-    objects = np.argsort(~flat(has_marks(levels, OBJECT)), axis=1, kind="stable")[:, : int(settings.objects)]
-    far, rows = _steps(flat(levels.walls).view(np.uint8), agent, objects), np.arange(len(levels))
-    nearest = flat(levels.marks)[rows, objects[rows, far.argmin(1)]]
-    tied = (far == far.min(1, keepdims=True)).sum(1) > 1
-    levels.agent[tied | (nearest & np.uint16(NEAR) == 0), 0] = -1
+    if _asks_nearest(settings):
+        near, far = has_marks(levels, NEAR), has_marks(levels, OBJECT) & ~has_marks(levels, NEAR)
+        shut = levels.walls | near | far
+        steps, others = (at_start(levels, search(WORLD, shut & ~cells, cells)) for cells in (near, far))
+        levels.agent[(steps < 0) | (others >= 0) & (others <= steps), 0] = -1
     return levels
 
 

@@ -30,12 +30,22 @@ from numpy.typing import NDArray
 from goalscope.envs.display import FULL_LEVEL, Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
 from goalscope.envs.kernels.shortest import steps_around
-from goalscope.envs.layouts import draw_walls, lay_out, layout_knobs, mark, move_agent, move_marks, scatter
+from goalscope.envs.kernels.worth import place_worth
+from goalscope.envs.layouts import (
+    CONNECTED_LAYOUTS,
+    canvas_side,
+    draw_walls,
+    lay_out,
+    layout_knobs,
+    mark,
+    move_agent,
+    move_marks,
+)
 from goalscope.envs.levels import LARGEST_CANVAS, Levels, flat
 from goalscope.envs.pursuit import NEVER
 from goalscope.envs.world import On, Rule, Thing, World
 from goalscope.errors import KnobError
-from goalscope.seeding import Keys, integers, uniform
+from goalscope.seeding import Keys, integers, substream, uniform
 
 FEATURE = {"salience": "feature_salience", "intensity": "feature_intensity"}
 
@@ -70,8 +80,6 @@ LOWEST = 0.1
 FARTHEST = LARGEST_CANVAS**2
 DISCOUNTED = np.cumprod([1.0] + [DISCOUNT] * FARTHEST)
 """What 1 is worth after so many steps, by plain multiplication: the same on every machine, for any number of levels."""
-DRAWS = 4
-"""Pairs of values tried for one map before it is drawn anew."""
 
 KNOBS = (
     *layout_knobs(),
@@ -90,26 +98,39 @@ KNOBS = (
     Knob(name="feature_salience", default=1, low=1, high=8, doc="copies of each feature's plane"),
 )
 
-SIDE_TAG, RHO_TAG, VALUE_TAG = 11, 12, 100
+SIDE_TAG, RHO_TAG, WORTH_TAG = 11, 12, 100
 
 
 def generate(level_keys: Keys, settings: Settings) -> Levels:
     """The agent and both objectives anywhere, values to fit the way to each, and a coin toss which is the larger."""
-    n, rows = len(level_keys), np.arange(len(level_keys))
     walls = draw_walls(level_keys, settings)
-    cells = scatter(walls, level_keys, settings, np.full((n, 3), -1))
+    cells, values = _place(walls, level_keys, settings)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
-    values = _draw_values(steps_to(walls, levels.canvas[1], cells[:, 0], cells[:, 1:]), level_keys, settings)
-    levels.agent[values[:, 0] < 0, 0] = -1
-    larger = integers(level_keys, SIDE_TAG, 2)
-    featured = np.where(uniform(level_keys, RHO_TAG) < settings.rho, larger, 1 - larger)
+    two_is_larger = integers(level_keys, SIDE_TAG, 2) == 1
+    two_is_featured = two_is_larger ^ (uniform(level_keys, RHO_TAG) >= settings.rho)
+    bits = np.empty((len(walls), 2), np.uint16)
     for k, name in enumerate(OBJECTIVES):
-        size = np.where(larger == k, WORLD.bit("larger"), WORLD.bit("smaller"))
-        feature = np.where(featured == k, WORLD.bit("feature 0"), WORLD.bit("feature 1"))
-        mark(levels, np.where(levels.placed, cells[:, 1 + k], -1), WORLD.bit(name) | size | feature)
-        levels.value[:, SEEN[k]] = values[rows, (larger != k).astype(int)]
+        larger, featured = two_is_larger == k, two_is_featured == k
+        size = np.where(larger, WORLD.bit("larger"), WORLD.bit("smaller"))
+        feature = np.where(featured, WORLD.bit("feature 0"), WORLD.bit("feature 1"))
+        bits[:, k] = WORLD.bit(name) | size | feature
+        levels.value[:, SEEN[k]] = np.where(larger, values[:, 0], values[:, 1])
+    mark(levels, cells[:, 1:], bits)
     levels.value[:, PAID] = values if settings.pay == "value" else np.array([1, 0], np.float32)
     return levels
+
+
+def _place(
+    walls: NDArray[np.uint8], level_keys: Keys, settings: Settings
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """`[N, 3]` cells of the agent and of both objectives, and `[N, 2]` the larger and the smaller value, all or −1."""
+    if settings.margin > settings.widest:
+        raise KnobError(f"Knob 'margin' must be at most 'widest', {settings.widest:g}, got {settings.margin:g}.")
+    cells, values = np.empty((len(walls), 3), np.int16), np.empty((len(walls), 2), np.float32)
+    connected, keys = settings.layout in CONNECTED_LAYOUTS, substream(level_keys, WORTH_TAG)
+    bounds = np.array([LOWEST, settings.margin, settings.widest, LEAST_GAIN])
+    place_worth(walls, canvas_side(settings), connected, keys, bounds, DISCOUNTED, cells, values)
+    return cells, values
 
 
 def steps_to(
@@ -133,22 +154,6 @@ def is_worth_more(steps: NDArray[np.int16], values: NDArray[np.float32]) -> NDAr
     near, far = np.minimum(steps[:, 0], steps[:, 1]), np.maximum(steps[:, 0], steps[:, 1])
     gain = values[:, 0] * DISCOUNTED[np.minimum(far, FARTHEST)] - values[:, 1] * DISCOUNTED[np.minimum(near, FARTHEST)]
     return np.asarray((gain >= LEAST_GAIN) & (far < NEVER))
-
-
-def _draw_values(steps: NDArray[np.int16], level_keys: Keys, settings: Settings) -> NDArray[np.float32]:
-    """`[N, 2]` the larger and the smaller value, the first of a few draws that fits the steps; −1 where none does."""
-    if settings.margin > settings.widest:
-        raise KnobError(f"Knob 'margin' must be at most 'widest', {settings.widest:g}, got {settings.margin:g}.")
-    values = np.full((len(level_keys), 2), -1, np.float32)
-    todo = np.flatnonzero(steps.max(1) < NEVER)
-    for draw in range(DRAWS):
-        gap_tag, keys = VALUE_TAG + 2 * draw, level_keys[todo]
-        gap = settings.margin + uniform(keys, gap_tag) * (settings.widest - settings.margin)
-        small = LOWEST + uniform(keys, gap_tag + 1) * (1 - LOWEST - gap)
-        values[todo, 0], values[todo, 1] = small + gap, small
-        todo = todo[~is_worth_more(steps[todo], values[todo])]
-    values[todo] = -1
-    return values
 
 
 def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> Levels:

@@ -149,6 +149,63 @@ def _flood_large(free: Board, at: int, wanted: np.uint64, width: int, within: Wi
 
 
 @inline
+def flood_around(free: Board, stops: Board, start: int, width: int, within: Within) -> int:
+    """Fill `within` from `start` over `free` cells, where `stops` are entered and not passed; returns the last step."""
+    for w in range(len(free)):
+        within[0, w] = ZERO
+    within[0, word_of(start)] = bit_of(start)
+    if len(free) == SMALL:
+        return _flood_around_small(free, stops, width, within)
+    return _flood_around_large(free, stops, width, within)
+
+
+@inline
+def _flood_around_small(free: Board, stops: Board, width: int, within: Within) -> int:
+    """As :func:`_flood_around_large`, all in variables."""
+    free_a, free_b, free_c = free[1], free[2], free[3]
+    open_a, open_b, open_c = ~stops[1], ~stops[2], ~stops[3]
+    a, b, c = within[0, 1], within[0, 2], within[0, 3]
+    step = 0
+    while True:
+        from_a, from_b, from_c = a & open_a, b & open_b, c & open_c
+        next_a = a | _beside(ZERO, from_a, from_b, width) & free_a
+        next_b = b | _beside(from_a, from_b, from_c, width) & free_b
+        next_c = c | _beside(from_b, from_c, ZERO, width) & free_c
+        if next_a == a and next_b == b and next_c == c:
+            return step
+        a, b, c = next_a, next_b, next_c
+        step += 1
+        within[step, 0], within[step, 1], within[step, 2], within[step, 3], within[step, 4] = ZERO, a, b, c, ZERO
+
+
+@inline
+def _flood_around_large(free: Board, stops: Board, width: int, within: Within) -> int:
+    """Grow from all that is reached and no stop until nothing grows any more."""
+    last, step, new = len(free) - 1, 0, ONE
+    while new != ZERO:
+        new, before, here = ZERO, ZERO, within[step, 1] & ~stops[1]
+        within[step + 1, 0] = ZERO
+        within[step + 1, last] = ZERO
+        for w in range(1, last):
+            after = within[step, w + 1] & ~stops[w + 1]
+            found = within[step, w] | _beside(before, here, after, width) & free[w]
+            new |= found ^ within[step, w]
+            within[step + 1, w] = found
+            before, here = here, after
+        step += 1
+    return step - 1
+
+
+@inline
+def holds_all(board: Board, cells: Board) -> bool:
+    """Whether all these cells are among the board's."""
+    missing = ZERO
+    for w in range(len(board)):
+        missing |= cells[w] & ~board[w]
+    return missing == ZERO
+
+
+@inline
 def steps_of(cell: int, within: Within) -> int:
     """How many steps away a cell is that was reached."""
     step, at, bit = 0, word_of(cell), bit_of(cell)

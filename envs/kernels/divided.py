@@ -31,37 +31,48 @@ from goalscope.envs.kernels.rng import below, combine, draw
 
 TRIES = 32
 """Walls drawn across one level before it counts as unplaced."""
+ENDS = 16
+"""Pairs of ends drawn for one wall: for many the way by the gate is far too long, or no longer."""
+COUNTERS = 4 + 3 * ENDS
+"""Draws set aside for one wall."""
 
 Cells = NDArray[np.int16]
 
 
 @inline
-def _divide(free: Board, width: int, size: int, lattice: bool, key: np.uint64, counter: int) -> tuple[int, int]:
-    """Build a wall across a level, upright or level, with two openings; returns their cells, in the order drawn.
+def _divide(
+    free: Board, width: int, size: int, lattice: bool, key: np.uint64, counter: int, openings: Board
+) -> tuple[int, int]:
+    """Build a wall across a level, upright or level, with one opening; returns its cell and how far its sides are.
 
     Anywhere but beside the border. On a `lattice` the wall stands on an even line and opens on odd ones, so that it
-    runs through no cell of a maze and along the walls of rooms.
+    runs through no cell of a maze and along the walls of rooms. `openings` are all cells where it could open.
     """
     step = 2 if lattice else 1
     lines, places = (size - 5) // step + 1, (size - 3) // step + 1
     at = 2 + step * below(draw(key, counter + 1), lines)
-    first = below(draw(key, counter + 2), places)
-    second = (first + 1 + below(draw(key, counter + 3), places - 1)) % places
     upright = draw(key, counter) & np.uint64(1)
-    start, along = (at, width) if upright else (at * width, 1)
+    start, along, beside = (at, width, 1) if upright else (at * width, 1, width)
+    clear_board(openings)
     for k in range(1, size - 1):
         free[word_of(start + k * along)] &= ~bit_of(start + k * along)
-    one, other = start + (1 + step * first) * along, start + (1 + step * second) * along
-    free[word_of(one)] |= bit_of(one)
-    free[word_of(other)] |= bit_of(other)
-    return one, other
+    for k in range(places):
+        cell = start + (1 + step * k) * along
+        openings[word_of(cell)] |= bit_of(cell)
+    shut = start + (1 + step * below(draw(key, counter + 2), places)) * along
+    free[word_of(shut)] |= bit_of(shut)
+    return shut, beside
 
 
 @inline
-def _sides(shut: int, gate: int, width: int) -> tuple[int, int]:
-    """The cells before and behind the opening `shut`."""
-    beside = width if shut // width == gate // width else 1
-    return shut - beside, shut + beside
+def _gates(openings: Board, shut: int, beside: int, reached: Board, gates: Board) -> None:
+    """The `openings` but for `shut` by which there is a way around it: both sides are `reached` from `shut`."""
+    without(openings, shut, gates)
+    near, far = np.uint64(beside), np.uint64(64 - beside)
+    for w in range(1, len(gates) - 1):
+        ahead = reached[w] << near | reached[w - 1] >> far
+        behind = reached[w] >> near | reached[w + 1] << far
+        gates[w] &= ahead & behind
 
 
 @inline
@@ -79,6 +90,12 @@ def _before(shut: int, gate: int, width: int, cells: int, before: Board) -> None
         before[at] |= left << shift
         before[at + 1] |= left >> ONE >> np.uint64(63) - shift
     before[len(before) - 1] = ZERO
+
+
+@inline
+def _ahead(over: Within, by_gate: Within, end: int) -> int:
+    """How many steps farther a cell is from the opening `shut` than from the gate."""
+    return steps_of(end, over) - steps_of(end, by_gate)
 
 
 @inline
@@ -100,7 +117,7 @@ def _detours(
     opening together. `before` are the cells on one side of the wall.
     """
     clear_board(allowed)
-    ahead = steps_of(end, over) - steps_of(end, by_gate)
+    ahead = _ahead(over, by_gate, end)
     for steps in range(1, last + 1):
         least, most = max(steps + ahead + low, 1), min(steps + ahead + high, last_by_gate)
         if least > most:
@@ -143,43 +160,57 @@ def place_astride(
     words = board_words(total)
     plain, free, rest = np.empty(words, np.uint64), np.empty(words, np.uint64), np.empty(words, np.uint64)
     allowed, off, before = np.empty(words, np.uint64), np.empty(words, np.uint64), np.empty(words, np.uint64)
+    ends = np.empty(words, np.uint64)
     over, by_gate = np.empty((total + 1, words), np.uint64), np.empty((total + 1, words), np.uint64)
     for n in range(walls.shape[0]):
         cells[n, :] = -1
         key = combine(keys[n, 0], keys[n, 1])
         read_board(walls, n, 1, plain)
         for attempt in range(TRIES):
+            counter = COUNTERS * attempt
             copy_board(plain, free)
-            shut, gate = _divide(free, width, size, lattice, key, 8 * attempt)
-            one, other = _sides(shut, gate, width)
+            shut, beside = _divide(free, width, size, lattice, key, counter, off)
+            one, other = shut - beside, shut + beside
             if not (has(free, one) and has(free, other)):
                 continue
+            last = flood(free, shut, -1, width, over)
+            _gates(off, shut, beside, over[last], rest)
+            gate = pick(rest, draw(key, counter + 3))
+            if gate < 0:
+                continue
             without(free, shut, rest)
+            rest[word_of(gate)] |= bit_of(gate)
             last_by_gate = flood(rest, gate, -1, width, by_gate)
-            for w in range(words):
-                off[w] = by_gate[last_by_gate, w]
-            if not (has(off, one) and has(off, other)) or steps_of(one, by_gate) + steps_of(other, by_gate) < low + 2:
+            # A cell is nearer to one opening than to the other by no more than lies between the two on its side.
+            between_one, between_other = steps_of(one, by_gate) - 1, steps_of(other, by_gate) - 1
+            if between_one + between_other < low:
                 continue
-            without(off, gate, off)
-            without(free, gate, rest)
-            last = flood(rest, shut, -1, width, over)
+            without(by_gate[last_by_gate], gate, ends)
             _before(shut, gate, width, total, before)
-            end = pick(off, draw(key, 8 * attempt + 4))
-            _detours(over, last, by_gate, last_by_gate, end, low, high, before, allowed)
-            if count(allowed) < 3:
-                continue
-            start = pick(allowed, draw(key, 8 * attempt + 5))
-            _detours(over, last, by_gate, last_by_gate, start, low, high, before, allowed)
-            if count(allowed) < 3:
-                continue
-            _off_paths(over, start, end, width, before, rest, off)
-            _off_paths(by_gate, start, end, width, before, rest, off)
-            if count(off) < 2:
-                continue
-            aside = pick(off, draw(key, 8 * attempt + 6))
-            cells[n, 0], cells[n, 1], cells[n, 2], cells[n, 3], cells[n, 4] = start, end, aside, shut, gate
-            write_board(free, n, 1, walls)
-            break
+            for draws in range(counter + 4, counter + COUNTERS, 3):
+                end = pick(ends, draw(key, draws))
+                between = between_other if has(before, end) else between_one
+                if not -between - high <= _ahead(over, by_gate, end) <= between - low:
+                    continue
+                _detours(over, last, by_gate, last_by_gate, end, low, high, before, allowed)
+                if count(allowed) < 3:
+                    continue
+                start = pick(allowed, draw(key, draws + 1))
+                _detours(over, last, by_gate, last_by_gate, start, low, high, before, allowed)
+                if count(allowed) < 3:
+                    continue
+                copy_board(ends, off)
+                _off_paths(over, start, end, width, before, rest, off)
+                _off_paths(by_gate, start, end, width, before, rest, off)
+                if count(off) < 2:
+                    continue
+                aside = pick(off, draw(key, draws + 2))
+                cells[n, 0], cells[n, 1], cells[n, 2], cells[n, 3], cells[n, 4] = start, end, aside, shut, gate
+                break
+            if cells[n, 0] >= 0:
+                free[word_of(gate)] |= bit_of(gate)
+                write_board(free, n, 1, walls)
+                break
 
 
 @kernel(allocates=True)
