@@ -20,15 +20,15 @@ levels share, so levels mixed in from `full_colour` are seen in full colour, and
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.display import Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.kernels.blocking import scatter_blocking
+from goalscope.envs.kernels.blocking import lay_blocking
 from goalscope.envs.layouts import (
-    CONNECTED_LAYOUTS,
     canvas_side,
     draw_walls,
     lay_out,
@@ -71,7 +71,10 @@ KNOBS = (
     Knob(name="p_third", default=1 / 3, low=0.0, high=1.0, doc="share of missions that name the colour not merged"),
 )
 
-THIRD_TAG, NAMED_TAG, PLACES_TAG = 11, 12, 13
+THIRD_TAG, NAMED_TAG, PLACES_TAG, ORDER_TAG = 11, 12, 13, 14
+
+ORDERS = 1 + np.array(list(permutations(range(len(COLOURS)))))
+"""`[6, 3]` which place each colour's ball gets: in a tree the first that is laid is the nearest more often."""
 
 
 def colour_order(settings: Settings) -> tuple[int, int, int]:
@@ -83,13 +86,14 @@ def colour_order(settings: Settings) -> tuple[int, int, int]:
 def generate(level_keys: Keys, settings: Settings) -> Levels:
     """The agent and three balls anywhere, none of which, ending the episode, shuts off another; and the mission."""
     walls = draw_walls(level_keys, settings)
-    cells = np.empty((len(level_keys), 1 + len(COLOURS)), np.int16)
-    connected = settings.layout in CONNECTED_LAYOUTS
-    scatter_blocking(walls, canvas_side(settings), connected, substream(level_keys, PLACES_TAG), cells)
+    n, k, place_keys = len(walls), len(COLOURS), substream(level_keys, PLACES_TAG)
+    cells, steps = np.empty((n, 1 + k), np.int16), np.empty((n, k), np.int16)
+    lay_blocking(walls, canvas_side(settings), settings.layout == "tree", place_keys, 1, 0, cells, steps)
+    balls = np.take_along_axis(cells, ORDERS[integers(level_keys, ORDER_TAG, len(ORDERS))], axis=1)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings, mission=1)
     named = _named(level_keys, settings)
     levels.mission[:, 0] = named
-    mark(levels, np.where(cells[:, :1] < 0, -1, cells[:, 1:]), _marks(settings)[named])
+    mark(levels, np.where(cells[:, :1] < 0, -1, balls), _marks(settings)[named])
     return levels
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from goalscope.envs.display import Display, Plane, Shows, default_display
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
-from goalscope.envs.kernels.queues import lay_apart
+from goalscope.envs.kernels.blocking import lay_blocking
 from goalscope.envs.layouts import (
     canvas_side,
     draw_walls,
@@ -114,8 +114,7 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     bits[rows, named] |= np.uint16(NAMED)
     if _asks_nearest(settings):
         bits[:, 0] |= np.uint16(NEAR)
-    placed = levels.placed
-    flat(levels.marks)[rows[placed, None], cells[placed, 1:]] = bits[placed]
+    mark(levels, np.where(cells[:, :1] < 0, -1, cells[:, 1:]), bits)
     if settings.apart in ("nearest", "both"):
         levels.agent[far[rows, named] - far[:, 0] > settings.behind, 0] = -1
     return levels
@@ -134,7 +133,8 @@ def _places(walls: NDArray[np.uint8], level_keys: Keys, settings: Settings) -> t
     n, k = len(walls), int(settings.objects)
     cells, far = np.empty((n, 1 + k), np.int16), np.zeros((n, k), np.int16)
     lead = LEAD if _asks_nearest(settings) else 0
-    lay_apart(walls, canvas_side(settings), substream(level_keys, PLACES_TAG), FIRST, lead, cells, far)
+    acyclic, place_keys = settings.layout == "tree", substream(level_keys, PLACES_TAG)
+    lay_blocking(walls, canvas_side(settings), acyclic, place_keys, FIRST, lead, cells, far)
     return cells, far
 
 

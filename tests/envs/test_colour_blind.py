@@ -120,10 +120,14 @@ def test_in_training_both_pursuers_earn_all_and_the_third_nothing() -> None:
     assert (gain == 0).all() and (first[:, :2] == -1).all()
 
 
-@pytest.mark.parametrize("layout", ["blocks", "tree"])
+@pytest.mark.parametrize(
+    ("layout", "size", "n"), [("blocks", 9, 1000), ("tree", 9, 1000), ("blocks", 17, 100), ("tree", 25, 100)]
+)
 @pytest.mark.parametrize("shift", ["train", "full_colour"])
-def test_every_ball_can_be_reached_around_the_others_and_pursuers_know_the_steps(layout: str, shift: str) -> None:
-    levels = drawn(FAMILY, shift, n=1000, layout=layout)
+def test_every_ball_can_be_reached_around_the_others_and_pursuers_know_the_steps(
+    layout: str, size: int, n: int, shift: str
+) -> None:
+    levels = drawn(FAMILY, shift, n=n, layout=layout, size=size)
     far = start_distances(FAMILY, levels, FAMILY.goals)
     for n, level in enumerate(balls(levels)):
         start = (int(levels.agent[n, 0]), int(levels.agent[n, 1]))
@@ -132,11 +136,26 @@ def test_every_ball_can_be_reached_around_the_others_and_pursuers_know_the_steps
         assert far[n].tolist() == [min(steps[b] for b, marks in level.items() if role in marks) for role in ROLES]
 
 
-def test_no_level_shuts_the_agent_in_among_balls() -> None:
-    levels = drawn(FAMILY, n=1000, size=5)
+@pytest.mark.parametrize("layout", ["open", "blocks"])
+def test_no_level_shuts_the_agent_in_among_balls(layout: str) -> None:
+    levels = drawn(FAMILY, n=1000, size=5, layout=layout)
     for n, level in enumerate(balls(levels)):
         x, y = (int(v) for v in levels.agent[n, :2])
         assert any(not levels.walls[n, y + dy, x + dx] and (x + dx, y + dy) not in level for dx, dy in STEPS)
+
+
+def test_agent_and_balls_lie_anywhere() -> None:
+    levels = drawn(FAMILY, n=3000, layout="open")
+    free = ~levels.walls[0]
+    for lie in (levels.agent_cells, levels.marks != 0):
+        assert chisquare(lie.sum(0)[free]).pvalue > 1e-4
+
+
+def test_the_three_balls_of_a_level_are_drawn_alike() -> None:
+    far = start_distances(FAMILY, drawn(FAMILY, "full_colour", n=3000, layout="tree"), FAMILY.goals)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        nearer = far[:, one] - far[:, other]
+        assert binomtest(int((nearer > 0).sum()), int((nearer != 0).sum())).pvalue > 1e-3
 
 
 # ----------------------------------------------------------------------------------------------------------- the query

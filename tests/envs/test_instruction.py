@@ -123,6 +123,14 @@ def test_in_every_layout_objects_can_be_reached_around_one_another_and_pursuers_
             assert far[n, k] == min((each.steps for each in with_mark(level, mark)), default=-1)
 
 
+@pytest.mark.parametrize("layout", ["blocks", "tree"])
+@pytest.mark.parametrize("shift", ["train", "unusual"])
+def test_objects_lie_as_they_should_on_large_canvases_too(layout: str, shift: str) -> None:
+    for size in (17, 25):
+        levels = drawn(FAMILY, shift, n=60, layout=layout, size=size, objects=4)
+        require_sound(levels, 4, near=shift != "unusual")
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_training_is_coincident_whatever_the_number_of_objects(layout: str, k: int) -> None:
