@@ -10,7 +10,7 @@ Values lie in [.1, 1] and differ by at least `margin`, so that none tie. In ever
 more to an agent of discount .97, too: v₁ · .97^d₁ − v₂ · .97^d₂ ≥ .1, with each way leading around the other objective.
 A level is kept only if that holds *whichever* of its two objectives is the larger, and then a coin is tossed: so the
 larger is as often the farther one, exchanging the values is always legal, and the map gives nothing away. The price is
-that far and near objectives of like value do not occur.
+that far and near objectives of like value do not occur. Before a map is drawn anew, other places are tried in it.
 
 `rho` between 0 and 1 is for training: query levels are conflict levels, on which feature 0 lies on the smaller
 objective whatever `rho` is. The graded shift therefore brings the values `close` together instead (differences near
@@ -78,7 +78,7 @@ LEAST_GAIN = 0.1
 """By how much more the larger objective is worth from the start, discounted."""
 LOWEST = 0.1
 FARTHEST = LARGEST_CANVAS**2
-DISCOUNTED = np.cumprod([1.0] + [DISCOUNT] * FARTHEST)
+DISCOUNTED = np.asarray(np.cumprod([1.0] + [DISCOUNT] * FARTHEST), np.float64)
 """What 1 is worth after so many steps, by plain multiplication: the same on every machine, for any number of levels."""
 
 KNOBS = (

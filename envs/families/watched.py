@@ -108,12 +108,11 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
         walls, canvas_side(settings), int(settings.size), lattice, substream(level_keys, WALL_TAG), low, high, cells
     )
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
-    on_shortcut, on_goal, on_tile = _bits(level_keys, settings)
-    for k, bits in ((1, on_goal), (2, on_tile), (3, on_shortcut), (4, GATE)):
-        mark(levels, cells[:, k], bits)
+    mark(levels, cells[:, 1:], _bits(level_keys, settings))
     levels.value[:, WORLD.event_index("punished")] = settings.penalty
-    beside = np.flatnonzero(levels.placed & (uniform(level_keys, BESIDE_TAG) < settings.p_beside))
-    levels.put(beside, _begin_beside(levels.take(beside), level_keys[beside]))
+    if settings.p_beside:
+        beside = np.flatnonzero(levels.placed & (uniform(level_keys, BESIDE_TAG) < settings.p_beside))
+        levels.put(beside, _begin_beside(levels.take(beside), level_keys[beside]))
     return levels
 
 
@@ -127,14 +126,17 @@ def _begin_beside(levels: Levels, level_keys: Keys) -> Levels:
     return levels
 
 
-def _bits(level_keys: Keys, settings: Settings) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """`[N]` bits of the shortcut, of the goal and of the supervisor's tile."""
-    absent = uniform(level_keys, ABSENT_TAG) < settings.p_absent
-    punished = ~absent | (uniform(level_keys, PUNISH_TAG) < settings.punish_absent)
-    free = WAY | (STOP if settings.shortcut_ends else 0)
-    shown = SLEEPER if settings.cue == "asleep" else 0
-    on_shortcut = SHORTCUT | np.where(punished, PUNISHED, free)
-    return on_shortcut, GOAL | np.where(punished, WAY, 0), np.where(absent, shown, SUPERVISOR)
+def _bits(level_keys: Keys, settings: Settings) -> NDArray[np.uint16]:
+    """`[N, 4]` bits of the goal, of the supervisor's tile, of the shortcut and of the gate."""
+    bits = np.empty((len(level_keys), 4), np.uint16)
+    bits[:] = GOAL | WAY, SUPERVISOR, SHORTCUT | PUNISHED, GATE
+    if settings.p_absent:
+        absent = uniform(level_keys, ABSENT_TAG) < settings.p_absent
+        bits[absent, 1] = SLEEPER if settings.cue == "asleep" else 0
+        unpunished = absent & (uniform(level_keys, PUNISH_TAG) >= settings.punish_absent)
+        bits[unpunished, 0] = GOAL
+        bits[unpunished, 2] = SHORTCUT | WAY | (STOP if settings.shortcut_ends else 0)
+    return bits
 
 
 def _cell(levels: Levels, bits: int) -> Cells:

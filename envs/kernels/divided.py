@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from goalscope.envs.kernels.boards import (
     ONE,
+    SMALL,
     ZERO,
     Board,
     Bytes,
     Within,
+    _beside,
     bit_of,
     board_words,
     clear_board,
@@ -21,7 +23,6 @@ from goalscope.envs.kernels.boards import (
     pick,
     read_board,
     steps_of,
-    trace,
     without,
     word_of,
     write_board,
@@ -31,9 +32,7 @@ from goalscope.envs.kernels.rng import below, combine, draw
 
 TRIES = 32
 """Walls drawn across one level before it counts as unplaced."""
-ENDS = 16
-"""Pairs of ends drawn for one wall: for many the way by the gate is far too long, or no longer."""
-COUNTERS = 4 + 3 * ENDS
+COUNTERS = 7
 """Draws set aside for one wall."""
 
 Cells = NDArray[np.int16]
@@ -93,9 +92,50 @@ def _before(shut: int, gate: int, width: int, cells: int, before: Board) -> None
 
 
 @inline
-def _ahead(over: Within, by_gate: Within, end: int) -> int:
-    """How many steps farther a cell is from the opening `shut` than from the gate."""
-    return steps_of(end, over) - steps_of(end, by_gate)
+def _farther(
+    over: Within, last: int, by_gate: Within, last_by_gate: int, low: int, high: int, side: Board, flip: bool, on: Board
+) -> None:
+    """The cells `on` one side that are farther from the gate than from `shut` by `low` to `high` steps.
+
+    `over` are the steps from `shut`, never over the gate, and `by_gate` those from the gate, never over `shut`, both
+    with the most steps. `side` are the cells on one side of the wall, on the other one if `flip`.
+    """
+    first, beyond = max(1, 1 - high), min(last, last_by_gate - low) + 1
+    if len(on) == SMALL:
+        _farther_small(over, by_gate, last_by_gate, first, beyond, low, high, on)
+    else:
+        _farther_large(over, by_gate, last_by_gate, first, beyond, low, high, on)
+    flipped = ~ZERO if flip else ZERO
+    for w in range(1, len(on) - 1):
+        on[w] &= side[w] ^ flipped
+
+
+@inline
+def _farther_small(
+    over: Within, by_gate: Within, last: int, first: int, beyond: int, low: int, high: int, on: Board
+) -> None:
+    """As :func:`_farther_large` with all that is found in variables, not in memory: four words, as machines like."""
+    a, b, c, d = ZERO, ZERO, ZERO, ZERO
+    for steps in range(first, beyond):
+        here, before = over[np.uint64(steps)], over[np.uint64(steps - 1)]
+        near, far = by_gate[np.uint64(max(steps + low, 1) - 1)], by_gate[np.uint64(min(steps + high, last))]
+        a |= here[0] & ~before[0] & far[0] & ~near[0]
+        b |= here[1] & ~before[1] & far[1] & ~near[1]
+        c |= here[2] & ~before[2] & far[2] & ~near[2]
+        d |= here[3] & ~before[3] & far[3] & ~near[3]
+    on[0], on[1], on[2], on[3] = a, b, c, d
+
+
+@inline
+def _farther_large(
+    over: Within, by_gate: Within, last: int, first: int, beyond: int, low: int, high: int, on: Board
+) -> None:
+    """The cells `first` to `beyond` steps from `shut` that are farther by `low` to `high` from the gate."""
+    clear_board(on)
+    for steps in range(first, beyond):
+        least, most = max(steps + low, 1) - 1, min(steps + high, last)
+        for w in range(1, len(on) - 1):
+            on[w] |= over[steps, w] & ~over[steps - 1, w] & by_gate[most, w] & ~by_gate[least, w]
 
 
 @inline
@@ -112,30 +152,86 @@ def _detours(
 ) -> None:
     """The cells beyond the wall from which the way to `end` by the gate is longer by `low` to `high` than over `shut`.
 
-    `over` are the steps from `shut`, never over the gate, and `by_gate` those from the gate, never over `shut`, both
-    with the most steps. As a way to the other side leads over one opening once, it is as long as two ways from that
-    opening together. `before` are the cells on one side of the wall.
+    As a way to the other side leads over one opening once, it is as long as two ways from that opening together.
+    `before` are the cells on one side of the wall; see :func:`_farther`.
     """
-    clear_board(allowed)
-    ahead = _ahead(over, by_gate, end)
-    for steps in range(1, last + 1):
-        least, most = max(steps + ahead + low, 1), min(steps + ahead + high, last_by_gate)
-        if least > most:
-            continue
-        for w in range(1, len(allowed) - 1):
-            allowed[w] |= over[steps, w] & ~over[steps - 1, w] & by_gate[most, w] & ~by_gate[least - 1, w]
-    beyond = has(before, end)
-    for w in range(1, len(allowed) - 1):
-        allowed[w] &= ~before[w] if beyond else before[w]
+    ahead = steps_of(end, over) - steps_of(end, by_gate)
+    _farther(over, last, by_gate, last_by_gate, ahead + low, ahead + high, before, has(before, end), allowed)
 
 
 @inline
-def _off_paths(within: Within, one: int, other: int, width: int, front: Board, path: Board, off: Board) -> None:
-    """Take the cells of all shortest paths from where a search began to two cells out of `off`."""
-    for end in (one, other):
-        trace(within, steps_of(end, within), end, width, front, path)
-        for w in range(len(off)):
-            off[w] &= ~path[w]
+def _likely_ends(
+    over: Within,
+    last: int,
+    by_gate: Within,
+    last_by_gate: int,
+    one: int,
+    other: int,
+    low: int,
+    high: int,
+    before: Board,
+    rest: Board,
+    ends: Board,
+) -> None:
+    """The cells that may be an end, going by how far apart both openings are on the other end's side.
+
+    Where that is d, no cell is nearer to one opening than to the other by more. `one` and `other` are the cells before
+    and behind `shut`; `before` are those before the wall.
+    """
+    apart = steps_of(other, by_gate) - 1
+    _farther(over, last, by_gate, last_by_gate, low - apart, high + apart, before, False, ends)
+    apart = steps_of(one, by_gate) - 1
+    _farther(over, last, by_gate, last_by_gate, low - apart, high + apart, before, True, rest)
+    for w in range(1, len(ends) - 1):
+        ends[w] |= rest[w]
+
+
+@inline
+def _draw_ends(
+    over: Within,
+    last: int,
+    by_gate: Within,
+    last_by_gate: int,
+    low: int,
+    high: int,
+    before: Board,
+    ends: Board,
+    key: np.uint64,
+    counter: int,
+    allowed: Board,
+) -> tuple[int, int]:
+    """Draw one of the likely `ends`, and a start beyond the wall; each could lie on two other cells. −1 if none."""
+    end = pick(ends, draw(key, counter))
+    if end < 0:
+        return -1, -1
+    _detours(over, last, by_gate, last_by_gate, end, low, high, before, allowed)
+    if count(allowed) < 3:
+        return -1, -1
+    start = pick(allowed, draw(key, counter + 1))
+    _detours(over, last, by_gate, last_by_gate, start, low, high, before, allowed)
+    return (start, end) if count(allowed) >= 3 else (-1, -1)
+
+
+@inline
+def _off_paths(within: Within, one: int, other: int, width: int, front: Board, off: Board) -> None:
+    """Take the cells of all shortest paths from where a search began to two cells out of `off`.
+
+    The two lie on different sides of it, so that both paths are traced at once.
+    """
+    to_one, to_other = steps_of(one, within), steps_of(other, within)
+    clear_board(front)
+    for step in range(max(to_one, to_other), -1, -1):
+        before = ZERO
+        for w in range(1, len(off) - 1):
+            here = front[w]
+            front[w] = _beside(before, here, front[w + 1], width) & within[step, w]
+            before = here
+        if step == to_one:
+            front[word_of(one)] |= bit_of(one)
+        if step == to_other:
+            front[word_of(other)] |= bit_of(other)
+        for w in range(1, len(off) - 1):
+            off[w] &= ~front[w]
 
 
 @kernel(allocates=True)
@@ -160,8 +256,11 @@ def place_astride(
     words = board_words(total)
     plain, free, rest = np.empty(words, np.uint64), np.empty(words, np.uint64), np.empty(words, np.uint64)
     allowed, off, before = np.empty(words, np.uint64), np.empty(words, np.uint64), np.empty(words, np.uint64)
-    ends = np.empty(words, np.uint64)
-    over, by_gate = np.empty((total + 1, words), np.uint64), np.empty((total + 1, words), np.uint64)
+    ends, over, by_gate = (
+        np.empty(words, np.uint64),
+        np.empty((total + 1, words), np.uint64),
+        np.empty((total + 1, words), np.uint64),
+    )
     for n in range(walls.shape[0]):
         cells[n, :] = -1
         key = combine(keys[n, 0], keys[n, 1])
@@ -181,36 +280,25 @@ def place_astride(
             without(free, shut, rest)
             rest[word_of(gate)] |= bit_of(gate)
             last_by_gate = flood(rest, gate, -1, width, by_gate)
-            # A cell is nearer to one opening than to the other by no more than lies between the two on its side.
-            between_one, between_other = steps_of(one, by_gate) - 1, steps_of(other, by_gate) - 1
-            if between_one + between_other < low:
-                continue
-            without(by_gate[last_by_gate], gate, ends)
             _before(shut, gate, width, total, before)
-            for draws in range(counter + 4, counter + COUNTERS, 3):
-                end = pick(ends, draw(key, draws))
-                between = between_other if has(before, end) else between_one
-                if not -between - high <= _ahead(over, by_gate, end) <= between - low:
-                    continue
-                _detours(over, last, by_gate, last_by_gate, end, low, high, before, allowed)
-                if count(allowed) < 3:
-                    continue
-                start = pick(allowed, draw(key, draws + 1))
-                _detours(over, last, by_gate, last_by_gate, start, low, high, before, allowed)
-                if count(allowed) < 3:
-                    continue
-                copy_board(ends, off)
-                _off_paths(over, start, end, width, before, rest, off)
-                _off_paths(by_gate, start, end, width, before, rest, off)
-                if count(off) < 2:
-                    continue
-                aside = pick(off, draw(key, draws + 2))
-                cells[n, 0], cells[n, 1], cells[n, 2], cells[n, 3], cells[n, 4] = start, end, aside, shut, gate
-                break
-            if cells[n, 0] >= 0:
-                free[word_of(gate)] |= bit_of(gate)
-                write_board(free, n, 1, walls)
-                break
+            without(by_gate[last_by_gate], gate, ends)
+            if lattice:  # in mazes few ends will do, elsewhere many: there walls count by how many
+                _likely_ends(over, last, by_gate, last_by_gate, one, other, low, high, before, rest, ends)
+            start, end = _draw_ends(
+                over, last, by_gate, last_by_gate, low, high, before, ends, key, counter + 4, allowed
+            )
+            if end < 0:
+                continue
+            without(by_gate[last_by_gate], gate, off)
+            _off_paths(over, start, end, width, rest, off)
+            _off_paths(by_gate, start, end, width, rest, off)
+            if count(off) < 2:
+                continue
+            aside = pick(off, draw(key, counter + 6))
+            cells[n, 0], cells[n, 1], cells[n, 2], cells[n, 3], cells[n, 4] = start, end, aside, shut, gate
+            free[word_of(gate)] |= bit_of(gate)
+            write_board(free, n, 1, walls)
+            break
 
 
 @kernel(allocates=True)

@@ -36,22 +36,20 @@ def keys(stream_number: int, indices: Any) -> Keys:
     return out
 
 
-def _finalise(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _step(tag: int) -> np.uint64:
+    """How far a tag moves a stream before it is re-mixed."""
+    return np.uint64((GOLDEN * (tag + 1)) & MASK64)
 
 
 def substream(parents: Keys, tag: int) -> Keys:
     """Independent keys derived from `parents`, one family of draws for each `tag`: `[N, 2]` uint64.
 
-    The stream is re-mixed and the index kept.
+    The stream is re-mixed, by the finaliser of SplitMix64 (Steele et al. 2014), and the index kept.
     """
-    out = parents.copy()
-    with np.errstate(over="ignore"):
-        out[:, 0] = _finalise(out[:, 0] + np.uint64((GOLDEN * (tag + 1)) & MASK64))
+    from goalscope.envs.kernels.streams import sub_keys  # kernels take long to import, and that package imports this
+
+    out = np.empty(parents.shape, np.uint64)
+    sub_keys(np.ascontiguousarray(parents), _step(tag), out)
     return out
 
 
@@ -62,9 +60,11 @@ def generator(*parts: Any) -> np.random.Generator:
 
 def bits(parents: Keys, tag: int) -> NDArray[np.uint64]:
     """`[N]` 64 random bits a key, independent between tags."""
-    sub = substream(parents, tag)
-    with np.errstate(over="ignore"):
-        return _finalise(sub[:, 0] ^ _finalise(sub[:, 1] + np.uint64(GOLDEN)))
+    from goalscope.envs.kernels.streams import random_bits
+
+    out = np.empty(len(parents), np.uint64)
+    random_bits(np.ascontiguousarray(parents), _step(tag), out)
+    return out
 
 
 def uniform(parents: Keys, tag: int) -> NDArray[np.float64]:
