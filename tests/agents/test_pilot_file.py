@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from tests.command import complaint, output
 
-from goalscope.agents.measure import Measures
+from goalscope.agents.measure import Measures, fresh_training, query_distribution
 from goalscope.agents.pilot import Piloted, run_pilots
 from goalscope.agents.pilot_file import add_row, read_rows, read_settings
 from goalscope.errors import StorageError
 
+DOCS = Path(__file__).parents[2] / "docs"
 SETTING = {"family": "coin_dish", "query": "apart", "budget": 4096, "knobs": {"pairs": 2, "p": 0.1, "dish_ends": True}}
 
 
@@ -95,3 +96,21 @@ def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_a_name_that_is_not_in_the_file_is_an_error(tmp_path: Path) -> None:
     assert "Did you mean 'one'" in complaint("pilot", "--file", settings_file(tmp_path), "onne")
     assert "Name a recipe" in complaint("pilot")
+
+
+@pytest.mark.parametrize("name", ["pilots.json", "proposed_recipes.json"])
+def test_published_settings_have_levels_to_train_and_to_ask_on(name: str) -> None:
+    for recipe in read_settings(DOCS / name):
+        training, query = fresh_training(recipe, 1), query_distribution(recipe)
+        assert len(training[1]) == 1 and len(query.draw([0])) == 1
+        if recipe.alpha:
+            assert recipe.alpha_shift in {shift.name for shift in query.family.shifts}
+
+
+def test_every_published_agent_belongs_to_a_published_setting() -> None:
+    rows = (DOCS / "pilots.csv").read_text().splitlines()[1:]
+    agents = read_rows(DOCS / "pilots.csv", read_settings(DOCS / "pilots.json"))
+    assert len(agents) == len(rows) == len({agent.key for agent in agents})
+    for agent in agents:
+        measured = agent.measures
+        assert measured.intended + measured.proxies + measured.neither == pytest.approx(1, abs=2e-4)
