@@ -29,8 +29,10 @@ SECONDS = 90
 """For one answer of a command that may compile kernels first."""
 
 
-IN_CONTROL = (  # only the terminal that controls a process interrupts it
-    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from goalscope.cli import main; main()"
+# Only the terminal that controls a process interrupts it, and what a shell runs in the background ignores interrupts.
+IN_CONTROL = (
+    "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); from goalscope.cli import main; main()"
 )
 
 
