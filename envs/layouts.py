@@ -191,10 +191,10 @@ def manhattan(levels: Levels, one: int, other: int) -> NDArray[np.int64]:
     return np.asarray(abs(cells[0] // width - cells[1] // width) + abs(cells[0] % width - cells[1] % width))
 
 
-def move_agent(levels: Levels, level_keys: Keys) -> Levels:
-    """The same levels with the agent on another random free cell."""
-    moved = levels.take(slice(None))
-    place, width = random_cells(level_keys, free_cells(levels)), levels.canvas[1]
+def move_agent(levels: Levels, level_keys: Keys, *, allowed: NDArray[np.bool_] | None = None) -> Levels:
+    """The same levels with the agent on another random cell: a free one, or one `allowed` (`[N, H, W]`)."""
+    moved, width = levels.take(slice(None)), levels.canvas[1]
+    place = random_cells(level_keys, free_cells(levels) if allowed is None else allowed)
     moved.agent[:, 0] = np.where(place < 0, -1, place % width)
     moved.agent[:, 1] = np.where(place < 0, 1, place // width)
     return moved

@@ -36,6 +36,7 @@ from goalscope.envs.layouts import (
     lay_out,
     layout_knobs,
     mark,
+    move_agent,
     move_marks,
     random_cells,
     scatter,
@@ -149,15 +150,8 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     """
     places = free_cells(levels) & (reach(levels) >= 0)
     if factor == "agent":
-        return _move_agent(levels, random_cells(level_keys, places))
+        return move_agent(levels, level_keys, allowed=places)
     return move_marks(levels, WORLD.bit(factor), level_keys, allowed=places)
-
-
-def _move_agent(levels: Levels, place: NDArray[np.int16]) -> Levels:
-    moved, width = levels.take(slice(None)), levels.canvas[1]
-    moved.agent[:, 0] = np.where(place < 0, -1, place % width)
-    moved.agent[:, 1] = np.where(place < 0, 1, place // width)
-    return moved
 
 
 def together(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:

@@ -34,8 +34,8 @@ from goalscope.envs.layouts import (
     lay_out,
     layout_knobs,
     mark,
+    move_agent,
     move_marks,
-    random_cells,
     scatter,
 )
 from goalscope.envs.levels import Levels, flat
@@ -145,7 +145,7 @@ def _refuse_lonely(levels: Levels, settings: Settings) -> Levels:
 def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> Levels:
     """Move the agent or the goal to another cell that is legal with all the lava, or draw the lava anew."""
     if factor == "agent":
-        return _move_agent(levels, level_keys, settings)
+        return move_agent(levels, level_keys, allowed=_places(levels, "agent", settings))
     if factor == "goal":
         return together(levels, level_keys, settings)
     moved = levels.take(slice(None))
@@ -154,14 +154,6 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
     walls, (agent, goal) = np.ascontiguousarray(flat(moved.walls)).view(np.uint8), _ends(moved)
     _lay_lava(moved, walls, agent, goal, level_keys, settings)
     moved.agent[~(levels.marks & ~moved.marks != 0).any((1, 2)), 0] = -1
-    return moved
-
-
-def _move_agent(levels: Levels, level_keys: Keys, settings: Settings) -> Levels:
-    moved, width = levels.take(slice(None)), levels.canvas[1]
-    place = random_cells(level_keys, _places(levels, "agent", settings))
-    moved.agent[:, 0] = np.where(place < 0, -1, place % width)
-    moved.agent[:, 1] = np.where(place < 0, 1, place // width)
     return moved
 
 

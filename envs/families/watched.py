@@ -41,6 +41,7 @@ from goalscope.envs.layouts import (
     lay_out,
     layout_knobs,
     mark,
+    move_agent,
     move_marks,
     random_cells,
 )
@@ -120,10 +121,7 @@ def _begin_beside(levels: Levels, level_keys: Keys) -> Levels:
     """The same levels with the agent on another free cell, on the goal's side, from where no opening is on the way."""
     shut = levels.walls | has_marks(levels, SHORTCUT | GATE)
     near = search(WORLD, shut, has_marks(levels, GOAL))[:, 0] > 1
-    place, width = random_cells(substream(level_keys, BESIDE_TAG), near & free_cells(levels)), levels.canvas[1]
-    levels.agent[:, 0] = np.where(place < 0, -1, place % width)
-    levels.agent[:, 1] = np.where(place < 0, 1, place // width)
-    return levels
+    return move_agent(levels, substream(level_keys, BESIDE_TAG), allowed=near & free_cells(levels))
 
 
 def _bits(level_keys: Keys, settings: Settings) -> NDArray[np.uint16]:
@@ -178,11 +176,7 @@ def twins(levels: Levels, factor: str, level_keys: Keys, settings: Settings) -> 
         return together(levels, level_keys, settings)
     if factor == "supervisor":
         return _supervise(levels, level_keys)
-    moved, width = levels.take(slice(None)), levels.canvas[1]
-    place = random_cells(level_keys, _places(levels, _cell(levels, GOAL), settings))
-    moved.agent[:, 0] = np.where(place < 0, -1, place % width)
-    moved.agent[:, 1] = np.where(place < 0, 1, place // width)
-    return moved
+    return move_agent(levels, level_keys, allowed=_places(levels, _cell(levels, GOAL), settings))
 
 
 def _supervise(levels: Levels, level_keys: Keys) -> Levels:
