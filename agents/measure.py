@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from goalscope.agents.agent import Agent, action_probabilities
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.truth import Table, is_exact, outcome_distribution, policy_table
-from goalscope.envs import Distribution, Goal, Levels, Moves
+from goalscope.envs import Distribution, Goal, Levels
 from goalscope.envs.rollout import Rollouts, outcomes, play, pursue, random_null
 from goalscope.registry import FAMILIES
 
@@ -87,8 +87,8 @@ def random_outcomes(distribution: Distribution, levels: Levels) -> Table:
     family, goals = distribution.family, distribution.goals
     if not is_exact(family, goals):
         return random_null(family, levels, goals)
-    headings, actions = 4 if family.world.moves is Moves.TURNING else 1, family.world.n_actions
-    uniform = np.full((len(levels), headings, *levels.canvas, actions), 1 / actions)
+    actions = family.world.n_actions
+    uniform = np.full((len(levels), family.world.headings, *levels.canvas, actions), 1 / actions)
     return outcome_distribution(family, levels, goals, uniform)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from time import process_time
 from typing import Any
 
@@ -19,7 +19,6 @@ from goalscope.agents.storage import rounded
 PILOT_SEEDS = 10_000
 """Pilot seeds count from here; zoo seeds stay below."""
 ADMITTED_SPREAD = 0.10
-NOT_MEASURED = Measures(*[float("nan")] * len(fields(Measures)))
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,11 @@ class Pilot:
         }
 
 
+def setting_key(recipe: Recipe) -> str:
+    """What tells the agents of one setting, trained and asked alike, from all others."""
+    return recipe.hash + recipe.query
+
+
 @dataclass(frozen=True)
 class Piloted:
     """One agent of a pilot, and what it cost."""
@@ -75,7 +79,7 @@ class Piloted:
 
     @property
     def key(self) -> tuple[str, int]:
-        return self.recipe.hash + self.recipe.query, self.seed
+        return setting_key(self.recipe), self.seed
 
     def row(self) -> dict[str, Any]:
         """The agent in one row, for tables and files."""
@@ -110,16 +114,15 @@ def run_pilots(
     `done` is called as each is measured, known ones first.
     """
     before = {one.key: one for one in known}
-    wanted = [Piloted(recipe, PILOT_SEEDS + k, NOT_MEASURED, 0.0) for recipe in recipes for k in range(seeds)]
-    found = {one.key: before[one.key] for one in wanted if one.key in before}
+    chosen = range(PILOT_SEEDS, PILOT_SEEDS + seeds)
+    wanted = {(setting_key(recipe), seed): recipe for recipe in recipes for seed in chosen}
+    found = {key: before[key] for key in wanted if key in before}
     for one in found.values():
         done(one)
     jobs = Parallel(n_jobs=workers, return_as="generator", backend="loky")(
-        delayed(pilot_agent)(one.recipe, one.seed) for one in wanted if one.key not in found
+        delayed(pilot_agent)(recipe, key[1]) for key, recipe in wanted.items() if key not in found
     )
     for one in jobs:
         found[one.key] = one
         done(one)
-    return [
-        Pilot(recipe, tuple(found[one.key].measures for one in wanted if one.recipe is recipe)) for recipe in recipes
-    ]
+    return [Pilot(r, tuple(found[setting_key(r), seed].measures for seed in chosen)) for r in recipes]

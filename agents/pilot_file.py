@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from goalscope.agents.measure import Measures
-from goalscope.agents.pilot import Piloted
+from goalscope.agents.pilot import Piloted, setting_key
 from goalscope.agents.recipe import PPOConfig, Recipe
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
@@ -63,7 +63,7 @@ def _text(row: Mapping[str, Any]) -> dict[str, str]:
 
 def read_rows(path: Path, recipes: Sequence[Recipe]) -> list[Piloted]:
     """The agents of a rows file that were trained by these recipes; none if there is no such file."""
-    by_key = {recipe.hash + recipe.query: recipe for recipe in recipes}
+    by_key = {setting_key(recipe): recipe for recipe in recipes}
     try:
         return [_agent(by_key[row["recipe"]], row) for row in _rows(path) if row["recipe"] in by_key]
     except (ValueError, KeyError, TypeError) as error:

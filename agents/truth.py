@@ -56,8 +56,7 @@ def check_exact(family: Family, goals: Sequence[Goal]) -> None:
 
 def free_states(world: World, levels: Levels) -> tuple[NDArray[np.int64], ...]:
     """(level, heading, row, column) of every state the agent could be in; heading is 0 where moves are cardinal."""
-    headings = 4 if world.moves is Moves.TURNING else 1
-    free = np.broadcast_to(~blocked_cells(levels)[:, None], (len(levels), headings, *levels.canvas))
+    free = np.broadcast_to(~blocked_cells(levels)[:, None], (len(levels), world.headings, *levels.canvas))
     return np.nonzero(free)
 
 
@@ -69,11 +68,10 @@ def policy_table(network: nn.Module, family: Family, levels: Levels, view: str, 
     n, heading, y, x = free_states(family.world, levels)
     placed = levels.take(n)
     placed.agent[:, 0], placed.agent[:, 1] = x, y
-    headings = 1
     if family.world.moves is Moves.TURNING:
-        placed.agent[:, 2], headings = heading, 4
+        placed.agent[:, 2] = heading
     obs = Engine(placed, family, view, autoreset="off", display=display).reset()
-    table = np.zeros((len(levels), headings, *levels.canvas, family.world.n_actions))
+    table = np.zeros((len(levels), family.world.headings, *levels.canvas, family.world.n_actions))
     table[n, heading, y, x] = action_probabilities(network, obs)
     return table
 

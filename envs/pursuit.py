@@ -46,7 +46,7 @@ def has_marks(levels: Levels, mask: int) -> Mask:
 def search(world: World, blocked: Mask, target: Mask) -> Distances:
     """Steps to the nearest target: `[N, D, H, W]`, D = 1 for cardinal moves and 4 headings where the agent turns."""
     n, height, width = blocked.shape
-    headings = 1 if world.moves is Moves.CARDINAL else 4
+    headings = world.headings
     walls = np.ascontiguousarray(flat(blocked)).view(np.uint8)
     goals = np.ascontiguousarray(flat(target)).view(np.uint8)
     table = np.empty((n, headings, height * width), np.int16)

@@ -180,6 +180,11 @@ class World:
         return self.actions or ALL_ACTIONS[self.moves]
 
     @property
+    def headings(self) -> int:
+        """In how many directions an agent can look, as far as its moves depend on it."""
+        return 4 if self.moves is Moves.TURNING else 1
+
+    @property
     def need(self) -> tuple[int, int] | None:
         """(counter, least value) that some ENTER rule needs to count its event; None where no event needs any."""
         needs = {(r.need[0], r.need[1]) for r in self.rules if r.on is On.ENTER and r.event and r.need is not None}
