@@ -9,8 +9,9 @@ from hashlib import blake2b
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from goalscope.agents.network import Network
 from goalscope.agents.recipe import Recipe
 
 
@@ -25,7 +26,7 @@ class Agent:
 
     recipe: Recipe
     seed: int
-    network: nn.Module
+    network: Network
     initial: Mapping[str, Tensor]
     """The weights before training: what the seed decided by itself."""
     curve: Sequence[Mapping[str, float]]
@@ -37,7 +38,26 @@ class Agent:
 
 
 @torch.inference_mode()
-def action_probabilities(network: nn.Module, obs: NDArray[np.uint8], batch: int = 4096) -> NDArray[np.float64]:
-    """`[N, A]` probabilities of the actions for observations `[N, …]`, in batches."""
+def action_probabilities(network: Network, obs: NDArray[np.uint8], batch: int = 4096) -> NDArray[np.float64]:
+    """`[N, A]` probabilities of the actions for first observations `[N, …]`, in batches."""
     parts = [network(torch.from_numpy(obs[i : i + batch]))[0] for i in range(0, len(obs), batch)]
     return np.asarray(torch.softmax(torch.cat(parts).double(), dim=-1).numpy())
+
+
+class Player:
+    """An agent at play: called with the observations `[B, …]` of one step after the other, it remembers for itself."""
+
+    def __init__(self, network: Network, batch: int = 4096) -> None:
+        self._network, self._batch = network, batch
+        self._memory: Tensor | None = None
+
+    @torch.inference_mode()
+    def __call__(self, obs: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """`[B, A]` probabilities of the actions."""
+        before = self._network.initial_memory(len(obs)) if self._memory is None else self._memory
+        parts = [
+            self._network.step(torch.from_numpy(obs[i : i + self._batch]), before[i : i + self._batch])
+            for i in range(0, len(obs), self._batch)
+        ]
+        self._memory = torch.cat([memory for _, _, memory in parts])
+        return np.asarray(torch.softmax(torch.cat([logits for logits, _, _ in parts]).double(), dim=-1).numpy())

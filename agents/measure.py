@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.agents.agent import Agent, action_probabilities
+from goalscope.agents.agent import Agent, Player
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.truth import Table, is_exact, outcome_distribution, policy_table
 from goalscope.envs import Distribution, Goal, Levels
@@ -69,7 +68,7 @@ def agent_outcomes(agent: Agent, distribution: Distribution, levels: Levels) -> 
 
 def _outcomes(agent: Agent, distribution: Distribution, levels: Levels, goals: Sequence[Goal]) -> Table:
     family = distribution.family
-    if not is_exact(family, goals):
+    if agent.network.memory or not is_exact(family, goals):
         return outcomes(family, levels, goals, agent_rollouts(agent, distribution, levels, EPISODES))
     policy = policy_table(agent.network, family, levels, agent.recipe.view, family.look(distribution.settings))
     return outcome_distribution(family, levels, goals, policy)
@@ -77,7 +76,7 @@ def _outcomes(agent: Agent, distribution: Distribution, levels: Levels, goals: S
 
 def agent_rollouts(agent: Agent, distribution: Distribution, levels: Levels, episodes: int = 1) -> Rollouts:
     """What the agent does when it plays the levels, sampling at temperature 1."""
-    act, display = partial(action_probabilities, agent.network), distribution.family.look(distribution.settings)
+    act, display = Player(agent.network), distribution.family.look(distribution.settings)
     view, seed = agent.recipe.view, ROLLOUT_SEED
     return play(distribution.family, levels, act, episodes=episodes, seed=seed, view=view, display=display)
 

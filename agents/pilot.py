@@ -12,9 +12,9 @@ import torch
 from joblib import Parallel, delayed
 
 from goalscope.agents.measure import Measures, measure
-from goalscope.agents.ppo import train
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import rounded
+from goalscope.agents.training import train
 
 PILOT_SEEDS = 10_000
 """Pilot seeds count from here; zoo seeds stay below."""

@@ -9,16 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from goalscope.agents.measure import Measures
 from goalscope.agents.pilot import Piloted, setting_key
-from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.recipe import Recipe, recipe_from
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
-
-RECIPE_FIELDS = {f.name for f in fields(Recipe)} - {"name"}
-PPO_FIELDS = {f.name for f in fields(PPOConfig)}
 
 
 def read_settings(path: Path) -> list[Recipe]:
@@ -34,14 +29,10 @@ def read_settings(path: Path) -> list[Recipe]:
 
 
 def _recipe(name: str, data: Mapping[str, Any]) -> Recipe:
-    unknown = sorted((set(data) - RECIPE_FIELDS) | (set(data.get("ppo", {})) - PPO_FIELDS))
-    if unknown:
-        raise ValueError(f"{name!r} has unknown fields {', '.join(unknown)}; known: {', '.join(sorted(RECIPE_FIELDS))}")
     try:
-        return TypeAdapter(Recipe).validate_python({"name": name, **data})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{name!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return recipe_from({"name": name, **data})
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name!r}: {error}") from None
 
 
 def add_row(path: Path, agent: Piloted) -> None:

@@ -6,7 +6,6 @@ agent does not hold the answer. Files are written whole or not at all.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.networks import make_network
-from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.network import make_network
+from goalscope.agents.recipe import recipe_from
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
 
@@ -58,7 +57,7 @@ def save_agent(agent: Agent, folder: Path, shape: tuple[int, ...], n_actions: in
     write_whole(weights, lambda path: _save_tensors(tensors, path))
     manifest = Manifest(
         agent_id=agent.id,
-        recipe=asdict(agent.recipe),
+        recipe=agent.recipe.as_json(),
         seed=agent.seed,
         shape=shape,
         n_actions=n_actions,
@@ -108,8 +107,3 @@ def load_agent(folder: Path, agent_id: str) -> Agent:
     initial: dict[str, Tensor] = {n.removeprefix(INITIAL): t for n, t in tensors.items() if n.startswith(INITIAL)}
     curve = [{k: float("nan") if v is None else v for k, v in row.items()} for row in manifest.curve]
     return Agent(recipe, manifest.seed, network.eval(), initial, curve)
-
-
-def recipe_from(data: dict[str, Any]) -> Recipe:
-    """A recipe from its JSON form."""
-    return Recipe(**{**data, "ppo": PPOConfig(**data["ppo"])})

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from goalscope.agents.agent import action_probabilities
+from goalscope.agents.network import Network
 from goalscope.envs import Display, Engine, Family, Goal, Levels, Moves, On, Then, World
 from goalscope.envs.pursuit import STEPS, begins_with_enough, blocked_cells, ending_cells, is_needy, targets
 from goalscope.envs.world import Rule
@@ -60,7 +60,7 @@ def free_states(world: World, levels: Levels) -> tuple[NDArray[np.int64], ...]:
     return np.nonzero(free)
 
 
-def policy_table(network: nn.Module, family: Family, levels: Levels, view: str, display: Display) -> Table:
+def policy_table(network: Network, family: Family, levels: Levels, view: str, display: Display) -> Table:
     """`[N, D, H, W, A]` the agent's action probabilities wherever it could be, zero elsewhere.
 
     D is 4, a layer a heading, where the agent turns, else 1.

@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import agent_id
 from goalscope.agents.measure import agent_outcomes, competence, query_distribution
-from goalscope.agents.ppo import train, training_levels
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent, read_manifest, rounded, save_agent
+from goalscope.agents.training import frame_shape, train
 from goalscope.envs import Levels
 from goalscope.envs.kernels.jit import cache_root
 from goalscope.envs.splits import level_hashes
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
+from goalscope.registry import FAMILIES
 
 SEEDS_BY_ROLE = {"admitted": 16, "anchor": 2, "control": 2}
 QUERY_LEVELS = 256
@@ -80,8 +81,8 @@ def build(folder: Path, wanted: Sequence[Member], workers: int, done: Callable[[
 def _train_member(folder: Path, member: Member) -> Member:
     torch.set_num_threads(1)
     agent = rounded(train(member.recipe, member.seed))
-    engine = training_levels(member.recipe, member.seed).engine
-    save_agent(agent, folder / "agents", engine.obs_shape, engine.world.n_actions, competence(agent))
+    actions = FAMILIES.load(member.recipe.family).world.n_actions
+    save_agent(agent, folder / "agents", frame_shape(member.recipe), actions, competence(agent))
     return member
 
 

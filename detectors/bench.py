@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.networks import make_network
+from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.detectors.answers import checked_evidence, checked_fit, checked_forecast
 from goalscope.detectors.base import Detector, ReferenceCase
@@ -30,7 +30,7 @@ TESTED, REFERENCE = 2, 6
 
 
 def untrained_agent(recipe: Recipe, seed: int) -> Agent:
-    """An agent of a recipe that never saw a frame; for a real one see :func:`goalscope.agents.ppo.train`."""
+    """An agent of a recipe that never saw a frame; for a real one see :func:`goalscope.agents.training.train`."""
     frames = source(recipe, 0)
     shape, actions = frames.training(0, 1).obs.shape[1:], frames.train.family.world.n_actions
     network = make_network(recipe.arch, shape, actions, stream("untrained agent", seed), **recipe.arch_options)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from goalscope.agents.sites import Functional
 from goalscope.detectors.frames import Frames
-from goalscope.detectors.handle import INPUT, AgentHandle, Array, Functional
+from goalscope.detectors.handle import INPUT, AgentHandle, Array
 from goalscope.envs.pursuit import targets
 from goalscope.errors import DeclarationError
 

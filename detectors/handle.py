@@ -6,20 +6,20 @@ In process this is audited, not enforced: whoever holds the weights could simula
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from goalscope.agents.agent import Agent
-from goalscope.agents.networks import SCALE, make_network
+from goalscope.agents.agent import Agent, Player
+from goalscope.agents.layers import SCALE
+from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.sites import find_site, patch, record, site_shapes
-from goalscope.agents.truth import policy_table
+from goalscope.agents.sites import Functional, donated, find_site, patch, record, site_gradient, site_shapes
 from goalscope.detectors.frames import Frames, Source, direction, source
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Budget, Tally, Track
@@ -31,8 +31,6 @@ from goalscope.registry import FAMILIES
 from goalscope.seeding import generator, stream
 
 Array = NDArray[np.float64]
-Functional = Callable[[Tensor, Tensor], Tensor]
-"""(logits `[N, A]`, values `[N]`) -> one number a frame, `[N]`, whose gradient is wanted."""
 INPUT = "input"
 """The site of the observation itself, `[N, planes, H, W]` in [0, 1]: it can be differentiated, not patched."""
 
@@ -65,7 +63,7 @@ class AgentHandle:
 
     def __init__(self, agent: Agent, track: Track, budget: Budget, seed: int) -> None:
         self._agent = agent
-        self._network: nn.Module = agent.network
+        self._network = agent.network
         self._source: Source = source(agent.recipe, seed)
         self._issued: set[str] = set()
         self.recipe: Recipe = agent.recipe
@@ -176,7 +174,7 @@ class AgentHandle:
         obs = _scaled(frames.obs).requires_grad_()
         with record(self._network, [site]) as kept:
             self._network(obs)
-        (found,) = torch.autograd.grad((kept[site] * torch.from_numpy(np.asarray(weights, np.float32))).sum(), obs)
+            (found,) = torch.autograd.grad((kept[site] * torch.from_numpy(np.asarray(weights, np.float32))).sum(), obs)
         self.tally.spend("values", found.numel())
         return np.asarray(found.numpy(), np.float32)
 
@@ -209,12 +207,7 @@ class AgentHandle:
         with record(self._network, [site]) as kept:
             self._forward(donor)
         mask = None if where is None else torch.from_numpy(np.asarray(where, np.bool_))
-        given = kept[site]
-
-        def swap(own: Tensor) -> Tensor:
-            return given if mask is None else torch.where(mask, given, own)
-
-        with patch(self._network, {site: swap}):
+        with patch(self._network, {site: donated(kept[site], mask)}):
             logits, values = self._forward(base)
         return self._read(logits, values)
 
@@ -305,22 +298,24 @@ class AgentHandle:
 
     def _gradients(self, obs: Tensor, of: Functional, site: str) -> NDArray[np.float32]:
         self.tally.spend("passes", 2 * len(obs))
-        with record(self._network, [site]) as kept:
-            logits, values = self._network(obs.requires_grad_())
-        wanted = of(logits, values)
-        if wanted.shape != values.shape:
-            raise ForbiddenError(
-                f"A functional must return one number a frame, {list(values.shape)}, got {list(wanted.shape)}."
-            )
-        (found,) = torch.autograd.grad(wanted.sum(), kept[site])
+
+        def checked(logits: Tensor, values: Tensor) -> Tensor:
+            wanted = of(logits, values)
+            if wanted.shape != values.shape:
+                raise ForbiddenError(
+                    f"A functional must return one number a frame, {list(values.shape)}, got {list(wanted.shape)}."
+                )
+            return wanted
+
+        found = site_gradient(self._network, obs, checked, site)
         self.tally.spend("values", found.numel())
         return np.asarray(found.numpy(), np.float32)
 
     def _play(self, distribution: Distribution, levels: Levels) -> Played:
         family, goals = distribution.family, distribution.goals
         display = family.look(distribution.settings)
-        policy = policy_table(self._network, family, levels, self.recipe.view, display)
-        done = play(family, levels, policy, seed=int(self.rng.integers(2**31)))
+        seed, view = int(self.rng.integers(2**31)), self.recipe.view
+        done = play(family, levels, Player(self._network), seed=seed, view=view, display=display)
         first = outcomes(family, levels, goals, done).argmax(1)
         return Played(levels, first, done.lengths[:, 0], done.returns[:, 0])
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.envs.engine import Engine, Step
+from goalscope.envs.family import Family
 from goalscope.envs.sampling import Distribution
 from goalscope.errors import GoalscopeError
 
@@ -19,7 +20,8 @@ class LevelStream:
     """An engine whose environment b plays, in its episode e, level ``first_level + (b + e · B) mod num_levels``.
 
     With ``num_levels=0`` levels never repeat. The pool holds a few episodes ahead for each environment; a step after
-    which one could run dry draws new levels for all slots whose episodes are over.
+    which one could run dry draws new levels for all slots whose episodes are over. `rules` are the family's unless
+    others are given.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class LevelStream:
         num_levels: int = 0,
         first_level: int = 0,
         autoreset: str = "same",
+        rules: Family | None = None,
         rounds: int = ROUNDS,
         **engine: Any,
     ) -> None:
@@ -39,6 +42,7 @@ class LevelStream:
         if autoreset not in ("same", "next"):
             raise GoalscopeError(f"A stream of levels needs autoreset 'same' or 'next', got {autoreset!r}.")
         self.distribution = distribution
+        self._rules = rules or distribution.family
         self._batch, self._rounds = batch, rounds
         self._num_levels, self._first_level = num_levels, first_level
         self._engine_options = {"view": view, "autoreset": autoreset, **engine}
@@ -49,7 +53,7 @@ class LevelStream:
         d = self.distribution
         levels = d.draw(self._indices(np.arange(self._rounds * self._batch)))
         display = d.family.look(d.settings)
-        self.engine = Engine(levels, d.family, batch=self._batch, display=display, **self._engine_options)
+        self.engine = Engine(levels, self._rules, batch=self._batch, display=display, **self._engine_options)
         self._ready = np.full(self._batch, self._rounds, np.int64)
         self._steps_left = self._rounds - 1
 

@@ -60,7 +60,7 @@ class GridVectorEnv(VectorEnv[Any, Any, NDArray[np.int64]]):
             raise GoalscopeError(f"autoreset_mode must be SAME_STEP or NEXT_STEP, got {mode}.")
         self.num_envs, self.view, self.copy = num_envs, view, copy
         self.metadata = {"autoreset_mode": mode, "render_modes": []}
-        self._arguments = {"num_levels": num_levels, "first_level": first_level, "threads": threads}
+        self._arguments: dict[str, Any] = {"num_levels": num_levels, "first_level": first_level, "threads": threads}
         self._open(make_distribution(family, shift, split, seed, alpha, alpha_shift, knobs))
         settings = self.distribution.settings
         self.single_observation_space = observation_space(self.distribution.family, settings, view, mission=False)

@@ -42,7 +42,7 @@ def entropy(said: Outputs) -> float:
 
 def value_error(agent: AgentHandle, said: Outputs, played: Played) -> float:
     """Mean distance of the expected return at the start from the discounted one that came, paid at the last step."""
-    came = played.returns * agent.recipe.ppo.gamma ** (played.lengths - 1.0)
+    came = played.returns * agent.recipe.learner.gamma ** (played.lengths - 1.0)
     return float(np.abs(said.values - came).mean())
 
 

@@ -1,6 +1,6 @@
-"""Find families, detectors, suites and recipes by name, without importing them until they are used.
+"""Find families, detectors, suites, recipes … by name, without importing them until they are used.
 
-Ours and everybody else's come in by the same door, an entry point in one of four groups:
+Ours and everybody else's come in by the same door, an entry point in one of six groups:
 
 - naming a *package folder*, it contributes every module in it, the module's name being the id (those that start with
   an underscore are helpers): a new built-in is one new file;
@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from goalscope.errors import DeclarationError, GoalscopeError, LoadError, PluginWarning, unknown_name
 
 if TYPE_CHECKING:
+    from goalscope.agents.learner import Learner
+    from goalscope.agents.network import Architecture
     from goalscope.agents.recipe import Recipe
     from goalscope.detectors.base import Detector
     from goalscope.envs.family import Family
@@ -198,3 +200,5 @@ DETECTORS: Registry[Detector] = Registry(
 )
 SUITES: Registry[Suite] = Registry("goalscope.suites", "SUITE", "suite", "goalscope.suites.suite:Suite")
 RECIPES: Registry[Recipe] = Registry("goalscope.recipes", "RECIPE", "recipe", "goalscope.agents.recipe:Recipe")
+ARCHITECTURES: Registry[Architecture] = Registry("goalscope.architectures", "ARCHITECTURE", "architecture")
+LEARNERS: Registry[Learner] = Registry("goalscope.learners", "LEARNER", "learner", "goalscope.agents.learner:Learner")

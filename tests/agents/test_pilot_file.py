@@ -11,6 +11,7 @@ from tests.command import complaint, output
 from goalscope.agents.measure import Measures, fresh_training, query_distribution
 from goalscope.agents.pilot import Piloted, run_pilots
 from goalscope.agents.pilot_file import add_row, read_rows, read_settings
+from goalscope.agents.recipe import PPOConfig
 from goalscope.errors import StorageError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,7 +28,7 @@ def settings_file(folder: Path, **changes: object) -> Path:
 
 def test_settings_are_recipes_with_typed_knobs(tmp_path: Path) -> None:
     one, two = read_settings(settings_file(tmp_path, ppo={"entropy": 0.01}))
-    assert (one.name, one.family, one.ppo.entropy) == ("one", "coin_dish", 0.01)
+    assert (one.name, one.family, one.learner) == ("one", "coin_dish", PPOConfig(entropy=0.01))
     assert one.knobs["pairs"] == 2 and one.knobs["dish_ends"] is True
     assert two.alpha == 0.1 and one.hash != two.hash
 
@@ -36,7 +37,7 @@ def test_settings_are_recipes_with_typed_knobs(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"famly": "x"}, "unknown fields famly"),
-        ({"ppo": {"entropi": 1}}, "unknown fields entropi"),
+        ({"ppo": {"entropi": 1}}, "unknown settings entropi"),
         ({"budget": "many"}, "budget"),
         ({"query": None}, "query"),
     ],

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from goalscope.agents.ppo import Batch, Rollout, estimate_advantages, ppo_slopes, train
+from goalscope.agents.learners.ppo import Batch, Rollout, estimate_advantages, ppo_slopes
 from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.training import train
 
 SMALL = Recipe(
     name="small",
@@ -16,7 +17,7 @@ SMALL = Recipe(
     knobs={"size": 5, "pairs": 1},
     arch="mlp",
     budget=40_960,
-    ppo=PPOConfig(envs=64, steps=32, precision="float32"),
+    learner=PPOConfig(envs=64, steps=32, precision="float32"),
 )
 
 

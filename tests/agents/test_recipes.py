@@ -9,8 +9,8 @@ import pytest
 
 from goalscope.agents.measure import Measures, measure, query_distribution, random_outcomes
 from goalscope.agents.pilot import Pilot, pilot_agent, run_pilots
-from goalscope.agents.ppo import train
 from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.training import train
 from goalscope.registry import FAMILIES, RECIPES
 
 EVERY = {name: RECIPES.load(name) for name in RECIPES.names()}
@@ -21,7 +21,7 @@ TINY = Recipe(
     knobs={"size": 7, "coin_salience": 3},
     arch="mlp",
     budget=8192,
-    ppo=PPOConfig(envs=32),
+    learner=PPOConfig(envs=32),
 )
 
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from goalscope.agents.networks import ARCHITECTURES, SCALE, make_network
-from goalscope.agents.sites import patch, record, site_shapes, sites
+from goalscope.agents.layers import SCALE
+from goalscope.agents.network import make_network
+from goalscope.agents.sites import donated, patch, record, site_shapes, sites
 from goalscope.errors import UnknownNameError
+from goalscope.registry import ARCHITECTURES
 
 SHAPE = (4, 9, 9)
-EVERY = pytest.mark.parametrize("arch", ARCHITECTURES)
+EVERY = pytest.mark.parametrize("arch", ARCHITECTURES.names())
 
 
 def network_of(arch: str, seed: int = 0) -> nn.Module:
@@ -35,7 +37,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_al
 def test_an_identity_patch_changes_nothing_to_the_bit(arch: str) -> None:
     network = network_of(arch)
     plain = network(frames())
-    with patch(network, {name: torch.clone for name in sites(network)}):
+    with patch(network, {name: lambda own, step: own.clone() for name in sites(network)}):
         patched = network(frames())
     assert all(torch.equal(a, b) for a, b in zip(plain, patched, strict=True))
 
@@ -46,7 +48,7 @@ def test_a_patch_of_the_whole_input_equals_the_source_run(arch: str) -> None:
     base, source = frames(seed=1), frames(seed=2)
     with record(network, ["input"]) as kept:
         wanted = network(source)
-    with patch(network, {"input": lambda _: kept["input"]}):
+    with patch(network, {"input": donated(kept["input"])}):
         found = network(base)
     assert all(torch.equal(a, b) for a, b in zip(wanted, found, strict=True))
 
@@ -55,7 +57,7 @@ def test_a_patch_of_the_last_site_equals_the_source_run() -> None:
     network = network_of("conv")
     with record(network, ["body.dense"]) as kept:
         wanted = network(frames(seed=2))
-    with patch(network, {"body.dense": lambda _: kept["body.dense"]}):
+    with patch(network, {"body.dense": donated(kept["body.dense"])}):
         found = network(frames(seed=1))
     assert all(torch.equal(a, b) for a, b in zip(wanted, found, strict=True))
 
@@ -67,7 +69,7 @@ def test_hooks_are_gone_after_an_exception(arch: str) -> None:
     with (
         pytest.raises(RuntimeError, match="on purpose"),
         record(network, ["input"]),
-        patch(network, {"input": torch.zeros_like}),
+        patch(network, {"input": lambda own, step: torch.zeros_like(own)}),
     ):
         raise RuntimeError("on purpose")
     assert not any(site._forward_hooks for site in sites(network).values())

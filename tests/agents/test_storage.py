@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.networks import make_network
+from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent, rounded, save_agent
 from goalscope.errors import StorageError
@@ -78,7 +78,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from goalscope.agents.agent import Agent
-from goalscope.agents.networks import make_network
+from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import save_agent
 from goalscope.errors import StorageError

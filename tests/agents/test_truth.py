@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from goalscope.agents.agent import action_probabilities
-from goalscope.agents.networks import make_network
+from goalscope.agents.network import make_network
 from goalscope.agents.truth import check_exact, is_exact, outcome_distribution, policy_table
 from goalscope.envs import (
     Distribution,

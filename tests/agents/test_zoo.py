@@ -24,7 +24,7 @@ TINY = Recipe(
     role="control",
     arch="mlp",
     budget=4096,
-    ppo=PPOConfig(envs=32),
+    learner=PPOConfig(envs=32),
 )
 SLOW_BUILD = """
 import sys

@@ -27,7 +27,7 @@ import numpy as np
 from tests.benchmarks import workloads
 from tests.benchmarks.workloads import Workload
 
-from goalscope.agents.ppo import train
+from goalscope.agents.training import train
 from goalscope.registry import FAMILIES, RECIPES
 
 REPEATS = 7

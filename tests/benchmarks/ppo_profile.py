@@ -18,17 +18,18 @@ from unittest.mock import patch
 import torch
 from tests.benchmarks.workloads import SB3_SETTINGS
 
-from goalscope.agents import ppo
-from goalscope.agents.networks import ActorCritic, SeparateActorCritic
+from goalscope.agents.learners import ppo
+from goalscope.agents.network import ActorCritic, SeparateActorCritic
 from goalscope.agents.recipe import Recipe
+from goalscope.agents.training import train
 from goalscope.envs.streaming import LevelStream
 from goalscope.registry import RECIPES
 
 FRAMES = 200_000
 PARTS: dict[str, tuple[Any, str]] = {
     "engine and levels": (LevelStream, "step"),
-    "forward, conv": (ActorCritic, "forward"),
-    "forward, MLP": (SeparateActorCritic, "forward"),
+    "forward, conv": (ActorCritic, "step"),
+    "forward, MLP": (SeparateActorCritic, "step"),
     "slopes of the loss": (ppo, "ppo_slopes"),
     "backward": (torch.autograd, "backward"),
     "optimiser": (torch.optim.Adam, "step"),
@@ -59,11 +60,11 @@ def timed(spent: dict[str, float]) -> Iterator[None]:
 
 def profile(recipe: Recipe) -> tuple[float, dict[str, float]]:
     """Frames a second, and the share of every part."""
-    ppo.train(replace(recipe, budget=10_000), 0)  # compile and warm up
+    train(replace(recipe, budget=10_000), 0)  # compile and warm up
     spent: dict[str, float] = defaultdict(float)
     with timed(spent):
         start = time.perf_counter()
-        ppo.train(replace(recipe, budget=FRAMES), 0)
+        train(replace(recipe, budget=FRAMES), 0)
         whole = time.perf_counter() - start
     return FRAMES / whole, {name: seconds / whole for name, seconds in spent.items()}
 
@@ -73,7 +74,7 @@ def main() -> None:
     conv = RECIPES.load("dish_open")
     for name, recipe in {
         "conv, default recipe": conv,
-        "MLP 64×64, SB3's settings": replace(conv, arch="mlp", view="ego", ppo=SB3_SETTINGS),
+        "MLP 64×64, SB3's settings": replace(conv, arch="mlp", view="ego", learner=SB3_SETTINGS),
     }.items():
         rate, shares = profile(recipe)
         print(f"{name}: {rate:,.0f} frames/s; " + ", ".join(f"{part} {share:.2f}" for part, share in shares.items()))

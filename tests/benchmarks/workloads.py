@@ -10,8 +10,8 @@ import minigrid  # noqa: F401  (registers MiniGrid's ids)
 import numpy as np
 import torch
 
-from goalscope.agents.ppo import train
 from goalscope.agents.recipe import PPOConfig
+from goalscope.agents.training import train
 from goalscope.envs import Distribution, Engine, Levels, concatenate
 from goalscope.envs.minigrid import MINIGRID, from_minigrid
 from goalscope.envs.pursuit import start_distances
@@ -54,8 +54,10 @@ def ppo_frames(arch: str, rollouts: int) -> Workload:
     """PPO from levels to weights: the MLP on the 7×7 view with SB3's settings, or the conv network's own recipe."""
     recipe = RECIPES.load("dish_open")
     if arch == "mlp":
-        recipe = replace(recipe, arch="mlp", view="ego", ppo=SB3_SETTINGS)
-    frames = rollouts * recipe.ppo.envs * recipe.ppo.steps
+        recipe = replace(recipe, arch="mlp", view="ego", learner=SB3_SETTINGS)
+    settings = recipe.learner
+    assert isinstance(settings, PPOConfig)
+    frames = rollouts * settings.envs * settings.steps
     torch.set_num_threads(1)
 
     def run() -> int:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from goalscope.agents.agent import Agent
+from goalscope.agents.layers import SCALE
 from goalscope.agents.measure import agent_outcomes
-from goalscope.agents.networks import SCALE
+from goalscope.agents.network import Network
 from goalscope.agents.sites import Site
 from goalscope.detectors import AgentHandle, Query, ReferenceCase, check_detector
 from goalscope.detectors.bench import one_thread, untrained_agent
@@ -47,7 +48,7 @@ def as_in_a_run() -> Iterator[None]:
         yield
 
 
-class Compass(nn.Module):
+class Compass(Network):
     """A network whose goal is known: things give off a scent, by their plane's weight, and it walks where that grows.
 
     Sites: the scent of every cell, and what is smelt in the four cells around the agent.
@@ -64,12 +65,12 @@ class Compass(nn.Module):
             self.layer1.weight[0, COIN_PLANE] = coin * kernel
             self.layer1.weight[0, DISH_PLANE] = dish * kernel
 
-    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, obs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         planes = self.input(obs if obs.is_floating_point() else obs * SCALE)
         scent = self.scent(self.layer1(planes))[:, 0]
         ahead = [torch.roll(scent, (-dy, -dx), (1, 2)) for dy, dx in STEPS]
         smelt = self.smelt(torch.stack([(each * planes[:, AGENT_PLANE]).sum((1, 2)) for each in ahead], dim=1))
-        return 20 * smelt, smelt.mean(1)
+        return 20 * smelt, smelt.mean(1), memory
 
 
 def compass(coin: float, dish: float) -> Agent:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent, agent_id
 from goalscope.agents.measure import query_distribution
-from goalscope.agents.networks import make_network
+from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import rounded, save_agent
 from goalscope.agents.zoo import label, members
