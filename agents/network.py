@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from goalscope.agents.layers import SCALE, orthogonal
 from goalscope.agents.sites import Site
+from goalscope.envs.family import Value
 from goalscope.registry import ARCHITECTURES
 
 Shape = tuple[int, ...]
@@ -132,7 +133,7 @@ Architecture = Callable[..., Network]
 """``(shape, n_actions, **options) -> Network``; what a module of an architecture assigns to ``ARCHITECTURE``."""
 
 
-def make_network(arch: str, shape: Shape, n_actions: int, seed: int, **options: float) -> Network:
+def make_network(arch: str, shape: Shape, n_actions: int, seed: int, **options: Value) -> Network:
     """A network with initial weights drawn from `seed` alone; the global generator is left as it was."""
     architecture = ARCHITECTURES.load(arch)
     with torch.random.fork_rng(devices=[]):

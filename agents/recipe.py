@@ -75,7 +75,7 @@ class Recipe:
     role: str = "admitted"
     """admitted, anchor (flat on purpose), control (vacuous on purpose) or planted (its goal is known)."""
     arch: str = "conv"
-    arch_options: Mapping[str, float] = field(default_factory=dict)
+    arch_options: Mapping[str, Value] = field(default_factory=dict)
     """Keyword options of the architecture."""
     view: str = "planes"
     budget: int = 400_000
