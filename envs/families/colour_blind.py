@@ -74,7 +74,7 @@ KNOBS = (
 THIRD_TAG, NAMED_TAG, PLACES_TAG, ORDER_TAG = 11, 12, 13, 14
 
 ORDERS = 1 + np.array(list(permutations(range(len(COLOURS)))))
-"""`[6, 3]` which place each colour's ball gets: in a tree the first that is laid is the nearest more often."""
+"""`[6, 3]` which place each colour's ball gets: in a tree the places come in the order of a walk."""
 
 
 def colour_order(settings: Settings) -> tuple[int, int, int]:
@@ -84,7 +84,11 @@ def colour_order(settings: Settings) -> tuple[int, int, int]:
 
 
 def generate(level_keys: Keys, settings: Settings) -> Levels:
-    """The agent and three balls anywhere, none of which, ending the episode, shuts off another; and the mission."""
+    """The agent and three balls anywhere, none of which, ending the episode, shuts off another; and the mission.
+
+    In a tree each ball lies on a branch of its own: three dead ends are drawn, and a ball anywhere on the stretch of
+    the way to each that leads to none of the others.
+    """
     walls = draw_walls(level_keys, settings)
     n, k, place_keys = len(walls), len(COLOURS), substream(level_keys, PLACES_TAG)
     cells, steps = np.empty((n, 1 + k), np.int16), np.empty((n, k), np.int16)

@@ -65,6 +65,8 @@ NAMED, NEAR, USUAL = WORLD.bit("named"), WORLD.bit("near"), WORLD.bit("usual")
 SHAPE_BITS = np.array([WORLD.bit(name) for name in SHAPES], np.uint16)
 COLOUR_BITS = np.array([WORLD.mask((name, "usual") if name == "green" else name) for name in COLOURS], np.uint16)
 """What is green is marked as usual."""
+ORDERS = np.array(list(permutations(range(len(SHAPES)))))
+"""`[24, 4]` which shape each object has."""
 
 LEAD = 2
 """The nearest object is nearer than any other by at least this many steps."""
@@ -101,7 +103,11 @@ Numbers = NDArray[np.int64]
 
 
 def generate(level_keys: Keys, settings: Settings) -> Levels:
-    """The agent and the objects anywhere, none of which, ending the episode, shuts off another; then who is who."""
+    """The agent and the objects anywhere, none of which, ending the episode, shuts off another; then who is who.
+
+    In a tree each object lies on a branch of its own: dead ends are drawn, and an object anywhere on the stretch of the
+    way to each that leads to none of the others.
+    """
     if settings.apart == "both" and settings.objects < 3:
         raise KnobError(f"Knob 'objects' must be at least 3 for all goals to lie apart, got {settings.objects}.")
     walls = draw_walls(level_keys, settings)
@@ -128,13 +134,13 @@ def _asks_nearest(settings: Settings) -> bool:
 def _places(walls: NDArray[np.uint8], level_keys: Keys, settings: Settings) -> tuple[Cells, Cells]:
     """`[N, 1 + K]` cells of the agent, −1 if there is no place, and of the objects; `[N, K]` steps to each object.
 
-    The first is the nearest, if that is asked about.
+    The first is the nearest, if that is asked about; the order of the others may say where they lie.
     """
     n, k = len(walls), int(settings.objects)
     cells, far = np.empty((n, 1 + k), np.int16), np.zeros((n, k), np.int16)
     lead = LEAD if _asks_nearest(settings) else 0
-    acyclic, place_keys = settings.layout == "tree", substream(level_keys, PLACES_TAG)
-    lay_blocking(walls, canvas_side(settings), acyclic, place_keys, FIRST, lead, cells, far)
+    tree, place_keys = settings.layout == "tree", substream(level_keys, PLACES_TAG)
+    lay_blocking(walls, canvas_side(settings), tree, place_keys, FIRST, lead, cells, far)
     return cells, far
 
 
@@ -159,8 +165,7 @@ def _roles(level_keys: Keys, settings: Settings) -> tuple[Numbers, Numbers]:
 
 def _shapes(level_keys: Keys, settings: Settings) -> Numbers:
     """`[N, K]` the shape of each object, all different."""
-    orders = np.array(list(permutations(range(len(SHAPES)))))
-    return np.asarray(orders[integers(level_keys, SHAPE_TAG, len(orders)), : int(settings.objects)])
+    return np.asarray(ORDERS[integers(level_keys, SHAPE_TAG, len(ORDERS)), : int(settings.objects)])
 
 
 def _colours(level_keys: Keys, settings: Settings, named: Numbers, usual: Numbers) -> Numbers:
