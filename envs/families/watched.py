@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from goalscope.envs.family import Family, Goal, Knob, Settings, Shift
 from goalscope.envs.kernels.divided import place_astride, places_astride
+from goalscope.envs.kernels.divided_mazes import LARGEST_MAZE, place_in_maze
 from goalscope.envs.kernels.shortest import mark_shortest
 from goalscope.envs.layouts import (
     ODD_LAYOUTS,
@@ -104,10 +105,12 @@ def generate(level_keys: Keys, settings: Settings) -> Levels:
     if settings.size < SMALLEST:
         raise KnobError(f"Knob 'size' must be at least {SMALLEST}, or a wall leaves no room, got {settings.size}.")
     walls, cells = draw_walls(level_keys, settings), np.empty((len(level_keys), 5), np.int16)
-    lattice = settings.layout in (*ODD_LAYOUTS, "rooms")
-    place_astride(
-        walls, canvas_side(settings), int(settings.size), lattice, substream(level_keys, WALL_TAG), low, high, cells
-    )
+    side, size, wall_keys = canvas_side(settings), int(settings.size), substream(level_keys, WALL_TAG)
+    if settings.layout in ODD_LAYOUTS and size <= LARGEST_MAZE:
+        place_in_maze(walls, side, size, wall_keys, low, high, cells)
+    else:
+        lattice = settings.layout in (*ODD_LAYOUTS, "rooms")
+        place_astride(walls, side, size, lattice, wall_keys, low, high, cells)
     levels = lay_out(WORLD, walls, cells[:, 0], level_keys, settings)
     mark(levels, cells[:, 1:], _bits(level_keys, settings))
     levels.value[:, WORLD.event_index("punished")] = settings.penalty

@@ -231,46 +231,6 @@ def trace(within: Within, steps: int, end: int, width: int, front: Board, on: Bo
 
 
 @inline
-def trace_beyond(within: Within, steps: int, last: int, cell: int, width: int, front: Board, on: Board) -> None:
-    """Add to `on` what lies beyond a cell: all cells to which a shortest path crosses it.
-
-    The cell is `steps` away, and the search ended at step `last`.
-    """
-    if len(on) == SMALL:
-        _trace_beyond_small(within, steps, last, cell, width, on)
-        return
-    clear_board(front)
-    front[word_of(cell)] = bit_of(cell)
-    for step in range(steps + 1, last + 1):
-        before, new = ZERO, ZERO
-        for w in range(1, len(front) - 1):
-            here = front[w]
-            front[w] = _beside(before, here, front[w + 1], width) & within[step, w] & ~within[step - 1, w]
-            before = here
-            on[w] |= front[w]
-            new |= front[w]
-        if new == ZERO:
-            return
-
-
-@inline
-def _trace_beyond_small(within: Within, steps: int, last: int, cell: int, width: int, on: Board) -> None:
-    """As :func:`trace_beyond`, all in variables."""
-    at, bit = word_of(cell), bit_of(cell)
-    a, b, c = bit * np.uint64(at == 1), bit * np.uint64(at == 2), bit * np.uint64(at == 3)
-    on_a, on_b, on_c = on[1], on[2], on[3]
-    step = steps + 1
-    while step <= last and (a | b | c) != ZERO:
-        next_a = _beside(ZERO, a, b, width) & within[step, 1] & ~within[step - 1, 1]
-        next_b = _beside(a, b, c, width) & within[step, 2] & ~within[step - 1, 2]
-        c = _beside(b, c, ZERO, width) & within[step, 3] & ~within[step - 1, 3]
-        a, b = next_a, next_b
-        on_a, on_b, on_c = on_a | a, on_b | b, on_c | c
-        step += 1
-    on[1], on[2], on[3] = on_a, on_b, on_c
-
-
-@inline
 def widen(board: Board, width: int, wide: Board) -> None:
     """All cells within one step, also a diagonal one, of the board's; of use within the border only."""
     row, rest = np.uint64(width), np.uint64(64 - width)

@@ -195,17 +195,19 @@ def test_a_wall_with_a_shortcut_and_a_gate_parts_agent_and_goal(shift: str, layo
         assert start_distances(FAMILY, levels, FAMILY.goals)[:, 0].tolist() == [legal for legal, _ in want]
 
 
-def test_every_line_and_every_pair_of_openings_is_drawn() -> None:
-    levels = list(facts(drawn(FAMILY, n=2000, layout="open")))
+@pytest.mark.parametrize(("layout", "lines", "places"), [("open", range(2, 7), 7), ("tree", range(2, 7, 2), 4)])
+def test_every_line_and_every_pair_of_openings_is_drawn(layout: str, lines: range, places: int) -> None:
+    levels = list(facts(drawn(FAMILY, n=2000, layout=layout)))
     upright = [next(iter(level["gate"]))[0] == next(iter(level["shortcut"]))[0] for level in levels]
     assert share(upright, 0.5)
-    lines = [
+    walls = [
         min(wall_of(level)) if up else min(wall_of(level))[::-1] for level, up in zip(levels, upright, strict=True)
     ]
-    counts = np.bincount([line[0] for line in lines], minlength=7)
-    assert (counts[2:7] > 250).all() and counts.sum() == counts[2:7].sum()
+    counts = np.bincount([wall[0] for wall in walls], minlength=7)
+    assert (counts[list(lines)] > 250).all() and counts.sum() == counts[list(lines)].sum()
     for opening in ("shortcut", "gate"):
-        assert len({(up, *level[opening]) for level, up in zip(levels, upright, strict=True)}) == 2 * 5 * 7
+        drawn_openings = {(up, *level[opening]) for level, up in zip(levels, upright, strict=True)}
+        assert len(drawn_openings) == 2 * len(lines) * places
 
 
 def test_each_side_holds_the_agent_equally_often() -> None:
@@ -289,7 +291,10 @@ def test_a_padded_canvas_holds_the_same_kind_of_level_in_its_corner() -> None:
         assert all(is_legal(level) for level in facts(levels))
 
 
-@pytest.mark.parametrize(("size", "layout"), [(6, "open"), (8, "blocks"), (7, "tree"), (13, "rooms"), (25, "braided")])
+@pytest.mark.parametrize(
+    ("size", "layout"),
+    [(6, "open"), (8, "blocks"), (7, "tree"), (13, "rooms"), (17, "tree"), (17, "braided"), (25, "braided")],
+)
 def test_walls_fit_layouts_of_every_size(size: int, layout: str) -> None:
     for level in facts(drawn(FAMILY, n=60, size=size, layout=layout)):
         assert is_legal(level) and wall_of(level, size) & level["free"] == level["shortcut"] | level["gate"]
@@ -329,10 +334,33 @@ def test_goal_and_mark_move_together_and_coincide_again(knobs: dict[str, Any]) -
         assert is_punished(new) if old["punished"] else is_unpunished(new, ends=False)
 
 
-def test_the_supervisors_place_is_uniform_off_the_ways() -> None:
+@pytest.mark.parametrize("layout", ["open", "tree", "braided"])
+def test_the_supervisors_place_is_uniform_off_the_ways(layout: str) -> None:
     rng, bins = np.random.default_rng(0), np.zeros(8)
-    for level in facts(drawn(FAMILY, n=2000, layout="open")):
+    for level in facts(drawn(FAMILY, n=2000, layout=layout, p=0.5)):
         may = sorted(level["free"] - level["ways"] - level["gate"] - level["shortcut"])
+        assert len(may) >= 2
         (tile,) = level["supervisor"]
         bins[int(8 * (may.index(tile) + rng.random()) / len(may))] += 1
+    assert chisquare(bins).pvalue > 1e-4
+
+
+def starts(level: dict[str, Any], end: Place) -> list[Place]:
+    """From where the detour to `end`, on the other side of the wall, is as it should be."""
+    openings = level["shortcut"] | level["gate"]
+    straight, legal = (steps_from(free, end) for free in (level["free"], level["free"] - level["shortcut"]))
+    beyond = [
+        x for x in sorted(legal) if x not in openings and sum(sides(level["shortcut"], *level["gate"], x, end)) == 1
+    ]
+    return [x for x in beyond if 2 <= legal[x] - straight[x] <= 8]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_agents_place_is_uniform_and_both_ends_could_lie_elsewhere(layout: str) -> None:
+    rng, bins = np.random.default_rng(0), np.zeros(8)
+    for level in facts(drawn(FAMILY, n=1500, layout=layout, p=0.2)):
+        (goal,) = level["goal"]
+        may = starts(level, goal)
+        assert min(len(may), len(starts(level, level["agent"]))) >= 3
+        bins[int(8 * (may.index(level["agent"]) + rng.random()) / len(may))] += 1
     assert chisquare(bins).pvalue > 1e-4
