@@ -44,6 +44,8 @@ def redraw(propose: Propose, checks: Mapping[str, Accept], level_keys: Keys, wha
     levels = propose(np.arange(len(level_keys)), substream(level_keys, 0))
     refused = dict.fromkeys(["placement", *checks], 0)
     todo = np.flatnonzero(~_accepted(levels, checks, refused))
+    if len(todo) == len(level_keys) > 1:  # nothing passed: one level shows at less cost whether anything ever does
+        redraw(propose, checks, level_keys[:1], what)
     draw = 1
     while len(todo) and draw < MOST_DRAWS:
         # The fewer levels are left, the more draws of each are tried at a time; the first good one counts.

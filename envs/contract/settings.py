@@ -38,7 +38,6 @@ def _require_levels_or_error(subject: Subject, shift: str, knob: Knob, value: Va
         # How many layouts there are is not asked here, and would have to be measured at every setting.
         family = replace(subject.family, holds_out="levels")
         distribution = Distribution(family, shift, {knob.name: value}, seed=subject.seed)
-        distribution.draw(range(1))  # a setting that gives nothing is found out at little cost
         levels = distribution.draw(range(FEW))
         validate(levels)
         Engine(levels, subject.world, "planes", display=subject.family.look(distribution.settings)).reset()

@@ -17,9 +17,6 @@ from goalscope.envs.world import Policy, Then, World
 from goalscope.errors import CheckFailure, GoalscopeError, SamplingError
 from goalscope.seeding import keys
 
-PROBE = 2
-"""Levels drawn before the many: a distribution that is empty is found out at little cost."""
-
 EXAMPLES = 16
 """Levels proposed in order to show one that was refused."""
 
@@ -75,7 +72,6 @@ class Subject:
     def _draw(self, shift: str, split: str) -> Levels | CheckFailure:
         distribution = self.distribution(shift, split)
         try:
-            distribution.draw(range(min(PROBE, self.levels)))
             return distribution.draw(range(self.levels))
         except SamplingError as error:
             return refusal(error, f"{split} levels under {shift!r}", self.world, self._example(distribution))
