@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import Recipe
+from goalscope.agents.sites import HISTORY
+from goalscope.detectors.histories import histories
 from goalscope.envs import Distribution, Engine, Levels, concatenate, draw_together, draw_twins
 from goalscope.envs.pursuit import coincident, conflict, step_gains, targets
 from goalscope.errors import ForbiddenError, SamplingError
 from goalscope.registry import FAMILIES
-from goalscope.seeding import stream
+from goalscope.seeding import generator, stream
 
-TRAIN, BANK, MOVED = "train ", "bank ", "moved "
+TRAIN, BANK, MOVED, WALKED = "train ", "bank ", "moved ", "walked "
 MOST_DRAWS = 1000
 """Rounds of drawing before a bank is given up."""
 
@@ -32,7 +34,7 @@ class Frames:
     """N observations and the levels they are the first observations of; read-only."""
 
     obs: NDArray[np.uint8]
-    """`[N, planes, H, W]`"""
+    """`[N, planes, H, W]`, or `[N, T, planes, H, W]` of histories."""
     levels: Levels
     issue: str
     """Which issue they are from."""
@@ -41,6 +43,11 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def steps(self) -> int:
+        """How many observations each row holds."""
+        return self.obs.shape[1] if self.obs.ndim == HISTORY else 1
 
     @property
     def is_training(self) -> bool:
@@ -72,6 +79,15 @@ class Source:
     def training(self, first: int, n: int) -> Frames:
         """`n` coincident training frames from place `first` on."""
         return self._issue(f"{TRAIN}{first} to {first + n}", self.train, lambda: self._coincident(first, n))
+
+    def histories(self, first: int, n: int, steps: int) -> Frames:
+        """The same with all that the first `steps` steps of a walk show."""
+        name = f"{TRAIN}{first} to {first + n}, {WALKED}{steps} steps"
+        if name not in self._issues:
+            levels = self._coincident(first, n)
+            obs = histories(self.train, levels, steps, self.view, generator("walks", self.train.seed, first, steps))
+            self._issues[name] = Frames(_locked(obs), _locked_levels(levels), name, np.arange(n))
+        return self._issues[name]
 
     def together(self, frames: Frames) -> Frames:
         """Training frames of the same layouts in which what coincides was moved as one."""
@@ -126,7 +142,7 @@ class Source:
 
     def _original(self, frames: Frames, kind: str, rule: str) -> Frames:
         self.check(frames)
-        if not frames.issue.startswith(kind) or MOVED in frames.issue:
+        if not frames.issue.startswith(kind) or MOVED in frames.issue or WALKED in frames.issue:
             raise ForbiddenError(f"{rule}; got an issue of {frames.issue!r}.")
         return self._issues[frames.issue]
 

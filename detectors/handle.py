@@ -109,12 +109,18 @@ class AgentHandle:
 
     # ── T1: outputs on the support ──────────────────────────────────────────────────────────────────────────────────
 
-    def frames(self, n: int) -> Frames:
-        """`n` fresh coincident training frames (T1): the first observations of levels that no agent trained on."""
+    def frames(self, n: int, steps: int = 1) -> Frames:
+        """`n` fresh coincident training frames (T1): the first observations of levels that no agent trained on.
+
+        With more `steps` they are histories, for agents that remember: what that many steps of a random walk show, in
+        which nothing is entered that counts. Answers, activations and gradients then have a time axis after the first.
+        """
         self._need(Track.BLACKBOX, "training frames")
+        if steps < 1:
+            raise ForbiddenError(f"A history has at least one step, got {steps}.")
         first = self.tally.frames
-        self.tally.spend("frames", n)
-        return self._issue(self._source.training(first, n))
+        self.tally.spend("frames", n * steps)
+        return self._issue(self._source.training(first, n) if steps == 1 else self._source.histories(first, n, steps))
 
     def together(self, frames: Frames) -> Frames:
         """For each training frame one of the same layout in which what coincides lies elsewhere, together (T1)."""
@@ -161,6 +167,7 @@ class AgentHandle:
         """`[N, …]` the gradient of a functional of the outputs by the activation at a site (T2)."""
         self._need(Track.WHITEBOX, "gradients")
         self._check(frames)
+        self.tally.spend("passes", 2 * len(frames) * frames.steps)
         return self._gradients(_scaled(frames.obs), of, site)
 
     def site_gradients(self, frames: Frames, site: str, weights: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -170,7 +177,7 @@ class AgentHandle:
         """
         self._need(Track.WHITEBOX, "gradients")
         self._check(frames)
-        self.tally.spend("passes", 2 * len(frames))
+        self.tally.spend("passes", 2 * len(frames) * frames.steps)
         obs = _scaled(frames.obs).requires_grad_()
         with record(self._network, [site]) as kept:
             self._network(obs)
@@ -190,6 +197,7 @@ class AgentHandle:
         from_, to = _scaled(start.obs), _scaled(end.obs)
         total = np.zeros(start.obs.shape, np.float32)
         for k in range(points):
+            self.tally.spend("passes", 2 * len(start))
             total += self._gradients(from_ + (k + 0.5) / points * (to - from_), of, INPUT)
         return total / np.float32(points)
 
@@ -201,8 +209,9 @@ class AgentHandle:
         self._need(Track.WHITEBOX, "patches")
         if site == INPUT:
             raise ForbiddenError("The observation cannot be patched, only sites after it: " + ", ".join(self.sites))
-        if len(base) != len(donor) or base.is_training != donor.is_training:
-            raise ForbiddenError(f"A patch needs as many donor as base frames of one kind: {len(base)}, {len(donor)}.")
+        if base.obs.shape != donor.obs.shape or base.is_training != donor.is_training:
+            shapes = f"{list(base.obs.shape)}, {list(donor.obs.shape)}"
+            raise ForbiddenError(f"A patch needs as many donor as base frames of one kind: {shapes}.")
         find_site(self._network, site)
         with record(self._network, [site]) as kept:
             self._forward(donor)
@@ -286,7 +295,7 @@ class AgentHandle:
 
     def _forward(self, frames: Frames) -> tuple[Tensor, Tensor]:
         self._check(frames)
-        self.tally.spend("passes", len(frames))
+        self.tally.spend("passes", len(frames) * frames.steps)
         with torch.no_grad():
             logits, values = self._network(torch.from_numpy(frames.obs.copy()))
         return logits, values
@@ -297,8 +306,6 @@ class AgentHandle:
         return Outputs(shares.numpy(), values.double().numpy())
 
     def _gradients(self, obs: Tensor, of: Functional, site: str) -> NDArray[np.float32]:
-        self.tally.spend("passes", 2 * len(obs))
-
         def checked(logits: Tensor, values: Tensor) -> Tensor:
             wanted = of(logits, values)
             if wanted.shape != values.shape:

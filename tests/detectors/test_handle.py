@@ -18,11 +18,15 @@ from goalscope.detectors.bench import one_thread, untrained_agent
 from goalscope.detectors.contrast import policy_site, progress
 from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import INPUT, AgentHandle
+from goalscope.detectors.histories import histories
 from goalscope.detectors.query import Query, query_for
 from goalscope.detectors.tracks import Budget, Track
+from goalscope.envs import Distribution
+from goalscope.envs.codes import AGENT
 from goalscope.envs.pursuit import coincident
 from goalscope.errors import ForbiddenError, OverspentError, UnknownNameError, UnsupportedError
-from goalscope.registry import RECIPES
+from goalscope.registry import FAMILIES, RECIPES
+from goalscope.seeding import generator
 
 RECIPE = RECIPES.load("dish_open")
 SEED, BUDGET = 11, Budget()
@@ -388,3 +392,54 @@ def test_a_goal_that_names_its_planes_is_shown_by_them() -> None:
     family = agent.family
     names = [plane.name for plane in family.look(family.settings()).planes]
     assert [{names[i] for i in planes} for planes in agent.planes] == [{"value"}, {"feature 0"}]
+
+
+@pytest.mark.parametrize("arch", ["conv", "lstm"])
+def test_histories_give_what_is_read_a_time_axis(arch: str) -> None:
+    agent, steps = handle(arch=arch), 3
+    frames = agent.frames(6, steps)
+    assert frames.obs.shape == (6, steps, *agent.sites[INPUT])
+    site = list(agent.sites)[-1]
+    said, inside = agent.outputs(frames), agent.activations(frames, [site])[site]
+    assert said.probabilities.shape == (6, steps, 4) and said.values.shape == (6, steps)
+    assert inside.shape == (6, steps, *agent.sites[site])
+    assert agent.gradients(frames, value, site).shape == inside.shape
+    assert np.array_equal(agent.patched(frames, frames, site).probabilities, said.probabilities)
+    assert agent.tally.frames == 6 * steps
+
+
+def test_only_what_remembers_answers_by_the_history() -> None:
+    for arch, remembers in (("conv", False), ("lstm", True)):
+        agent = handle(arch=arch)
+        frames = agent.frames(8, 4)
+        last = agent_of(arch).network(torch.from_numpy(frames.obs[:, -1].copy()))[0]
+        alone = torch.softmax(last.double(), -1).detach().numpy()
+        assert np.allclose(agent.outputs(frames).probabilities[:, -1], alone, atol=1e-5) != remembers
+
+
+@pytest.mark.parametrize("family", FAMILIES.names())
+def test_walks_enter_nothing_that_counts_and_stay_coincident(family: str) -> None:
+    distribution = Distribution(FAMILIES.load(family), split="reference")
+    levels = distribution.draw(range(8))
+    steps = 12
+    for view in ("planes", "full"):
+        seen = histories(distribution, levels, steps, view, generator("walks"))
+        again = histories(distribution, levels, steps, view, generator("walks"))
+        assert seen.shape[:2] == (8, steps) and np.array_equal(seen, again)
+    where = (seen[..., 0] == AGENT).reshape(8, steps, -1).argmax(-1)
+    assert (where[:, 1:] != where[:, :-1]).mean() > 0.1
+    width = levels.canvas[0]
+    for t in range(steps):
+        visited = levels.take(slice(None))
+        visited.agent[:, 0], visited.agent[:, 1] = where[:, t] // width, where[:, t] % width
+        assert coincident(distribution.family, visited, distribution.goals, distribution.settings).all()
+
+
+def test_histories_have_no_other_ends_of_a_line() -> None:
+    agent = handle()
+    with pytest.raises(ForbiddenError, match="as `frames` returned them"):
+        agent.together(agent.frames(4, 2))
+    with pytest.raises(ForbiddenError, match="at least one step"):
+        agent.frames(4, 0)
+    with pytest.raises(ForbiddenError, match="of one kind"):
+        agent.patched(agent.frames(4), agent.frames(4, 2), "body.dense")
