@@ -1,0 +1,33 @@
+"""Agents that are planted by training: paid for one goal alone, on levels that set the goals apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goalscope.agents.agent import Agent
+from goalscope.agents.measure import agent_outcomes, query_distribution
+from goalscope.agents.planted.checks import PURSUED
+from goalscope.agents.planted.examination import CHECK_SEED, LEVELS, Figures
+from goalscope.errors import CheckFailure, DeclarationError
+
+
+def check_trained(agent: Agent) -> Figures:
+    """Of how many conflict levels an agent that was paid for one goal makes that goal's event, most likely, the first.
+
+    A CheckFailure where there are too few: it needs a larger budget, or the goal cannot be learned so.
+    """
+    distribution = replace(query_distribution(agent.recipe), seed=CHECK_SEED)
+    names = [goal.name for goal in distribution.goals]
+    if agent.recipe.pays not in names:
+        raise DeclarationError(
+            f"{agent.recipe.name} must pay for one of {', '.join(names)}, got {agent.recipe.pays!r}."
+        )
+    own = agent_outcomes(agent, distribution, distribution.draw(range(LEVELS)))[:, names.index(agent.recipe.pays)]
+    figures = {"share of levels pursued": float((own > 0.5).mean()), "P(its goal)": float(own.mean())}
+    if figures["share of levels pursued"] < PURSUED:
+        raise CheckFailure(
+            f"{agent.recipe.name}, seed {agent.seed}: an agent planted by training must pursue {agent.recipe.pays} on "
+            f"{PURSUED:g} of the conflict levels, measured "
+            f"{figures['share of levels pursued']:.3f}: train it for longer."
+        )
+    return figures
