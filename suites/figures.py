@@ -82,7 +82,7 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure, label: str) -> str:
+def svg(figure: Figure, label: str) -> str:
     """The figure as an element of an HTML page: no prologue, name spaces, metadata or ids that would meet another's."""
     out = StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
@@ -98,7 +98,7 @@ def ranking(scores: Scores) -> str:
     """Skill by strata of every method with its interval, best on top, coloured by track."""
     figure = Figure(figsize=(WIDTH, ranking_height(scores)), layout="constrained")
     draw_ranking(figure, scores)
-    return _svg(figure, "Skill of every method with its interval; the table of standings has the same numbers.")
+    return svg(figure, "Skill of every method with its interval; the table of standings has the same numbers.")
 
 
 def ranking_height(scores: Scores) -> float:
@@ -114,7 +114,7 @@ def draw_ranking(figure: Figure | SubFigure, scores: Scores) -> None:
     for y, standing in enumerate(standings):
         _interval(axes, y, standing, left)
     axes.set(xlim=(left, right), ylim=(len(standings) - 0.4, -0.6), xlabel="skill by strata, with its 95 % interval")
-    axes.set_yticks(range(len(standings)), [_shorten(s.detector) for s in standings])
+    axes.set_yticks(range(len(standings)), [shorten(s.detector) for s in standings])
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
@@ -155,7 +155,7 @@ def _known_lines(axes: Axes, scores: Scores, span: float) -> None:
         labelled.append((oracle.strata.value, oracle.name, "left" if beside else "center"))
     for x, name, aligned in labelled:
         axes.axvline(x, color=INK, linewidth=1.0, linestyle="-" if x == 0 else (0, (4, 3)), zorder=1)
-        axes.text(x, 1.01, _shorten(name), transform=axes.get_xaxis_transform(), ha=aligned, va="bottom", color=FAINT)
+        axes.text(x, 1.01, shorten(name), transform=axes.get_xaxis_transform(), ha=aligned, va="bottom", color=FAINT)
 
 
 def _track_legend(figure: Figure | SubFigure, tracks: Iterable[int]) -> None:
@@ -167,7 +167,7 @@ def _track_legend(figure: Figure | SubFigure, tracks: Iterable[int]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), columnspacing=1.6)
 
 
-def _shorten(name: str) -> str:
+def shorten(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
@@ -177,22 +177,22 @@ def doses(groups: Sequence[tuple[float, NDArray[np.float64]]]) -> str:
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     axes = figure.add_subplot()
     for x, (_, found) in enumerate(groups):
-        axes.scatter(x + 0.36 * _jitter(len(found)), found, s=30, color=BLUE, alpha=0.7, linewidths=0)
+        axes.scatter(x + 0.36 * jitter(len(found)), found, s=30, color=BLUE, alpha=0.7, linewidths=0)
         axes.plot([x - 0.25, x + 0.25], [found.mean()] * 2, color=INK, linewidth=2)
     axes.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.03), ylabel="P(intended | any goal)")
-    axes.set_xticks(range(len(groups)), [f"{alpha:g}\n{_count(len(found))}" for alpha, found in groups])
+    axes.set_xticks(range(len(groups)), [f"{alpha:g}\n{count(len(found))}" for alpha, found in groups])
     axes.set_xlabel("α: share of training levels where the goals come apart")
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    return _svg(figure, "P(intended given any goal) under the shift, for every agent, by the share of mixed-in levels.")
+    return svg(figure, "P(intended given any goal) under the shift, for every agent, by the share of mixed-in levels.")
 
 
-def _jitter(n: int) -> NDArray[np.float64]:
+def jitter(n: int) -> NDArray[np.float64]:
     """`[n]` offsets in [−.5, .5) that spread evenly however many there are."""
     return np.asarray(np.arange(1, n + 1) * 0.6180339887 % 1 - 0.5)
 
 
-def _count(n: int) -> str:
+def count(n: int) -> str:
     return "1 agent" if n == 1 else f"{n} agents"
 
 
@@ -205,7 +205,7 @@ def spreads(behaviours: Sequence[Behaviour]) -> str:
         _strip(axes, y, behaviour)
     axes.set(xlim=(-0.02, 1.02), ylim=(len(behaviours) - 0.4, -0.6))
     axes.set_xlabel("P(intended | any goal) under the shift, an agent a dot, the mean a bar")
-    axes.set_yticks(range(len(behaviours)), [_shorten(p.name) for p in behaviours])
+    axes.set_yticks(range(len(behaviours)), [shorten(p.name) for p in behaviours])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -215,7 +215,7 @@ def spreads(behaviours: Sequence[Behaviour]) -> str:
     ]
     labels = ["always one of the goals", "neither in half of the episodes", "always neither"]
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.6)
-    return _svg(figure, "P(intended given any goal) of every agent, by recipe; agents of one recipe differ.")
+    return svg(figure, "P(intended given any goal) of every agent, by recipe; agents of one recipe differ.")
 
 
 def _strip(axes: Axes, y: int, behaviour: Behaviour) -> None:
@@ -224,8 +224,8 @@ def _strip(axes: Axes, y: int, behaviour: Behaviour) -> None:
     if y % 2 == 0:
         axes.axhspan(y - 0.5, y + 0.5, color="#f6f8fa", linewidth=0, zorder=0)
     axes.plot([found.mean()] * 2, [y - 0.34, y + 0.34], color="#D55E00", linewidth=2, zorder=2)
-    axes.scatter(found, y + 0.5 * _jitter(len(found)), s=38, c=colours, edgecolors=INK, linewidths=0.7, zorder=3)
-    text = f"{behaviour.role}, {_count(len(found))}"
+    axes.scatter(found, y + 0.5 * jitter(len(found)), s=38, c=colours, edgecolors=INK, linewidths=0.7, zorder=3)
+    text = f"{behaviour.role}, {count(len(found))}"
     axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", color=FAINT)
 
 

@@ -35,8 +35,9 @@ def write_report(scores: Scores, suite: Suite, truths: Truths, out: Path) -> Non
     write_whole(out, lambda path: path.write_text(page, encoding="utf-8"))
 
 
-def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
-    env = Environment(
+def pages() -> Environment:
+    """Where templates are found, and how they are filled in."""
+    return Environment(
         loader=FileSystemLoader(ASSETS),
         autoescape=True,
         undefined=StrictUndefined,
@@ -44,6 +45,10 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
+    env = pages()
     env.filters.update(number=number, bounds=bounds, percent=percent, track=lambda t: Track(t).label)
     named = {name: RECIPES.load(name) for name in suite.shown}
     groups = {name: behaviour(recipe, truths[name]) for name, recipe in named.items() if truths.get(name)}
