@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, cat, nn, sigmoid
 
+from goalscope.agents.sites import Site
+
 SCALE = 1 / 255
 
 
@@ -53,3 +55,28 @@ class Tanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return 2 * sigmoid(2 * x) - 1
+
+
+class Gated(nn.Module):
+    """An LSTM's memory, of numbers or of maps: what gates do to it. Sites: c, the cells, and h, what is shown of them.
+
+    Gates lie along the first axis: input, forget, output, and what is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.h = Site(), Site()
+
+    def update(self, gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """h and c, `[N, W, …]`, after gates `[N, 4 W, …]` of the old c."""
+        let_in, keep, show, new = gates.chunk(4, dim=1)
+        c = self.c(sigmoid(keep) * c + sigmoid(let_in) * new.tanh())
+        return self.h(sigmoid(show) * c.tanh()), c
+
+
+def gate_weights(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    """Orthogonal weights for gates; at first more is kept than forgotten (Jozefowicz et al. 2015)."""
+    orthogonal(layer, 1.0)
+    let_in, keep, show, new = layer.bias.data.chunk(4)  # type: ignore[union-attr]
+    keep.fill_(1.0)
+    return layer

@@ -11,15 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
+from goalscope.agents.agent import Agent
 from goalscope.agents.network import Network
 from goalscope.agents.recipe import Recipe
 from goalscope.envs import Distribution, Family
 from goalscope.envs.streaming import LevelStream
+from goalscope.errors import DeclarationError
 from goalscope.registry import FAMILIES
 
 Row = dict[str, float]
+
+
+def no_other(name: str) -> Agent:
+    """Where only one agent is at hand. Raises a :class:`DeclarationError`."""
+    raise DeclarationError(f"The agent {name!r} cannot be found from here: train by goalscope.agents.training.train.")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Task:
     random: torch.Generator
     start: Mapping[str, torch.Tensor]
     """The weights that training starts from."""
+    another: Callable[[str], Agent] = no_other
+    """Finds the agent that a recipe names, a teacher's: see :func:`goalscope.agents.recipe.pinned`."""
 
     @property
     def settings(self) -> Any:
@@ -77,19 +85,3 @@ def paid_for(family: Family, goal: str) -> Family:
         for rule in family.world.rules
     )
     return replace(family, world=replace(family.world, rules=rules))
-
-
-def flatten_weights(network: nn.Module) -> nn.Parameter:
-    """Move all weights of a network, and their gradients, into one vector: small networks train faster by a sixth.
-
-    The network's own parameters become views of it, so clipping and optimising take one operation each.
-    """
-    parameters = list(network.parameters())
-    flat = nn.Parameter(nn.utils.parameters_to_vector(parameters).detach())
-    flat.grad = torch.zeros_like(flat)
-    sizes = [parameter.numel() for parameter in parameters]
-    for own, weights, gradient in zip(
-        parameters, torch.split(flat.data, sizes), torch.split(flat.grad, sizes), strict=True
-    ):
-        own.data, own.grad = weights.view_as(own), gradient.view_as(own)
-    return flat

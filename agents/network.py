@@ -33,8 +33,8 @@ class Network(nn.Module):
     """Numbers an environment's memory holds; 0: each observation is answered by itself."""
 
     def initial_memory(self, n: int) -> Tensor:
-        """`[n, memory]` what is remembered before the first step."""
-        return torch.zeros(n, self.memory)
+        """`[n, memory]` what is remembered before the first step; of the weights' type."""
+        return next(self.parameters(), torch.empty(0)).new_zeros(n, self.memory)
 
     def step(self, obs: Tensor, memory: Tensor) -> Stepped:
         """`(logits [N, A], value [N], memory [N, M])` after an observation `[N, …]`."""
@@ -97,36 +97,45 @@ class SeparateActorCritic(Network):
 
 
 class RecurrentActorCritic(Network):
-    """An encoder, a core that remembers, two heads.
+    """An encoder, a core that remembers, a readout, two heads.
 
-    The core is a module `(features [N, …], memory [N, M]) -> (features [N, width], memory [N, M])` that says how long
-    its `memory` is.
+    The core is a module `(features [N, …], memory [N, M]) -> (features [N, …], memory [N, M])` that says how long
+    its `memory` is; the readout, by default nothing, makes `[N, width]` of what it gives.
     """
 
-    def __init__(self, encode: nn.Module, body: nn.Module, core: nn.Module, width: int, n_actions: int) -> None:
+    def __init__(
+        self,
+        encode: nn.Module,
+        body: nn.Module,
+        core: nn.Module,
+        width: int,
+        n_actions: int,
+        readout: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.encode = encode
         self.input = Site()
-        self.body, self.core = body, core
+        self.body, self.core, self.readout = body, core, readout or nn.Identity()
         self.memory = int(core.memory)  # type: ignore[arg-type]
         self.policy = orthogonal(nn.Linear(width, n_actions), 0.01)
         self.value = orthogonal(nn.Linear(width, 1), 1.0)
 
     def step(self, obs: Tensor, memory: Tensor) -> Stepped:
         seen = self.body(self.input(obs if obs.is_floating_point() else self.encode(obs)))
-        features, memory = self.core(seen, memory)
+        found, memory = self.core(seen, memory)
+        features = self.readout(found)
         return self.policy(features), self.value(features).squeeze(-1), memory
 
     def unroll(self, obs: Tensor, memory: Tensor, begins: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`Network.unroll`, with all observations encoded at once."""
-        flat = obs.flatten(0, 1)
+        """As :meth:`Network.unroll`, with all observations encoded, and all features read out, at once."""
+        flat, size = obs.flatten(0, 1), obs.shape[:2]
         seen = self.body(self.input(flat if flat.is_floating_point() else self.encode(flat)))
-        features = []
-        for now, begin in zip(seen.unflatten(0, obs.shape[:2]), begins, strict=True):
+        steps = []
+        for now, begin in zip(seen.unflatten(0, size), begins, strict=True):
             found, memory = self.core(now, memory * ~begin[:, None])
-            features.append(found)
-        whole = torch.stack(features)
-        return self.policy(whole), self.value(whole).squeeze(-1)
+            steps.append(found)
+        features = self.readout(torch.cat(steps))
+        return self.policy(features).unflatten(0, size), self.value(features).squeeze(-1).unflatten(0, size)
 
 
 Architecture = Callable[..., Network]

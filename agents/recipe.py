@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Protocol
 from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from goalscope.envs.family import Value
-from goalscope.registry import LEARNERS
+from goalscope.registry import LEARNERS, RECIPES
 
 
 class LearnerSettings(Protocol):
@@ -52,6 +52,8 @@ class PPOConfig:
 
 LABELS = ("name", "role", "query", "checkpoints")
 """Fields that change no agent."""
+PIN = 12
+"""Digits of a hash that tell a recipe, or an agent's weights, from all others."""
 LATER = ("train", "pays", "start")
 """Fields that count only where they are not at their default: recipes from before they came keep their hash."""
 
@@ -82,9 +84,12 @@ class Recipe:
     """Environment steps."""
     learner: Annotated[LearnerSettings, PlainValidator(lambda settings: settings)] = PPOConfig()
     start: str = ""
-    """The recipe whose agent of the same seed is trained on; empty: initial weights."""
+    """The recipe whose agent of the same seed is trained on (see :func:`pinned`); empty: initial weights."""
     checkpoints: int = 0
     """How many stages of training are kept beside the last: after budget / 2, / 4, / 8 … steps."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", pinned(self.start))
 
     def __hash__(self) -> int:
         return hash((self.name, self.hash))
@@ -105,6 +110,15 @@ class Recipe:
         data = asdict(self)
         data[self.learner.kind] = data.pop("learner")
         return data
+
+
+def pinned(agent: str) -> str:
+    """How a recipe names an agent that its own builds on: by the id of its recipe, @ and the hash, ``dish_open@0a1b…``.
+
+    So whoever builds on an agent is another one when that agent's recipe changes. The hash is put behind an id that
+    comes without; agents that no recipe makes are named by a hash alone (:func:`goalscope.agents.training.weights_id`).
+    """
+    return agent if "@" in agent or not agent else f"{agent}@{RECIPES.load(agent).hash[:PIN]}"
 
 
 FIELDS = {f.name for f in fields(Recipe)} - {"learner"}
