@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from goalscope.agents import storage
 from goalscope.agents.agent import Agent
 from goalscope.agents.network import make_network
+from goalscope.agents.provenance import code_hash
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.storage import load_agent, rounded, save_agent
+from goalscope.agents.storage import DATE, load_agent, manifests, read_manifest, rounded, save_agent, stored_tensors
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
 
@@ -57,8 +60,51 @@ def test_a_broken_manifest_is_one_clear_error(agent: Agent, tmp_path: Path, text
 
 def test_a_manifest_says_nothing_about_what_the_agent_does_under_a_shift(agent: Agent, tmp_path: Path) -> None:
     save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
-    keys = set(json.loads((tmp_path / f"{agent.id}.json").read_text()))
-    assert keys == {"agent_id", "recipe", "seed", "shape", "n_actions", "weights_sha256", "curve", "competence"}
+    manifest = json.loads((tmp_path / f"{agent.id}.json").read_text())
+    assert manifest["format"] == "goalscope.zoo/1" and manifest["made_with"]["code"] == code_hash()
+    told = {"agent_id", "recipe", "seed", "shape", "n_actions", "dtype", "weights_sha256", "stages", "stages_sha256"}
+    assert set(manifest) == told | {"format", "made_with", "curve", "competence"}
+
+
+def test_a_manifest_from_before_formats_had_numbers_is_read_and_one_of_a_later_format_is_not(
+    agent: Agent, tmp_path: Path
+) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    path = tmp_path / f"{agent.id}.json"
+    data = json.loads(path.read_text())
+    old = ("agent_id", "recipe", "seed", "shape", "n_actions", "weights_sha256", "curve", "competence")
+    path.write_text(json.dumps({name: data[name] for name in old}))
+    assert read_manifest(path).format == "goalscope.zoo/0" and load_agent(tmp_path, agent.id).id == agent.id
+    path.write_text(json.dumps({**data, "format": "goalscope.zoo/2"}))
+    with pytest.raises(StorageError, match="format: Input should be 'goalscope.zoo/0' or 'goalscope.zoo/1'"):
+        load_agent(tmp_path, agent.id)
+
+
+def test_the_bundled_zoo_is_read_as_it_was_written() -> None:
+    found = manifests(Path(storage.__file__).parent / "zoos" / "smoke" / "agents")
+    assert len(found) == 80 and {manifest.format for manifest in found} == {"goalscope.zoo/0"}
+
+
+def test_all_files_bear_one_date(agent: Agent, tmp_path: Path) -> None:
+    save_agent(agent, tmp_path, SHAPE, 4, competence=0.5, stages={8: agent.network.state_dict()})
+    assert [path.stat().st_mtime for path in tmp_path.iterdir()] == [DATE] * 3
+
+
+def test_what_half_precision_cannot_hold_is_refused_and_counters_are_kept(agent: Agent, tmp_path: Path) -> None:
+    layer = nn.BatchNorm1d(3)
+    layer.register_buffer("seen", torch.tensor(100_001))
+    agent.network.add_module("counting", layer)
+    assert int(rounded(agent).network.state_dict()["counting.seen"]) == 100_001
+    layer.weight.data[1] = 1e5
+    with pytest.raises(StorageError, match="in half precision counting.weight is not finite"):
+        stored_tensors(agent)
+
+
+def test_an_agent_that_nobody_could_load_again_is_refused(agent: Agent, tmp_path: Path) -> None:
+    agent.network.add_module("more", nn.Linear(2, 2))
+    with pytest.raises(StorageError, match="'conv' would not make its network again: Error.*Unexpected key"):
+        save_agent(agent, tmp_path, SHAPE, 4, competence=0.5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

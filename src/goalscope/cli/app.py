@@ -16,6 +16,7 @@ from goalscope.cli.listing import list_app
 from goalscope.cli.new import new_app
 from goalscope.cli.pilot import pilot
 from goalscope.cli.play import play
+from goalscope.cli.population import page
 from goalscope.cli.run import report, run, score
 from goalscope.cli.zoo import zoo_app
 from goalscope.errors import GoalscopeError, PluginWarning
@@ -68,6 +69,7 @@ app = typer.Typer(
 app.add_typer(list_app, name="list")
 app.add_typer(check_app, name="check")
 app.add_typer(new_app, name="new")
+zoo_app.command("page")(page)
 app.add_typer(zoo_app, name="zoo")
 app.command()(run)
 app.command()(score)

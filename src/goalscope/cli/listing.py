@@ -14,9 +14,6 @@ from goalscope.gym_ids import gym_id
 from goalscope.registry import DETECTORS, FAMILIES, RECIPES, SUITES, Registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from goalscope.agents.storage import Manifest
     from goalscope.detectors.base import Detector
     from goalscope.envs.family import Family, Goal, Knob, Shift
     from goalscope.suites.suite import Suite
@@ -61,38 +58,12 @@ def agents(
     as_json: JsonOption = False,
 ) -> None:
     """The agents of a zoo, a row a recipe. What they do under a shift is not told here."""
+    from goalscope.agents.inventory import recipe_entries
     from goalscope.agents.zoo import find_zoo
 
-    entries = _agent_entries(find_zoo(zoo) / "agents")
+    entries = recipe_entries(find_zoo(zoo) / "agents")
     columns = ("recipe", "role", "family", "shift", "alpha", "architecture", "agents", "competence", "bytes")
     _print(entries, "agents", as_json, columns)
-
-
-def _agent_entries(folder: Path) -> list[Entry]:
-    """One entry a recipe, by what the manifests say."""
-    from goalscope.agents.storage import read_manifest
-
-    by_recipe: dict[str, list[Manifest]] = {}
-    for path in sorted(folder.glob("[!.]*.json")):
-        manifest = read_manifest(path)
-        by_recipe.setdefault(str(manifest.recipe["name"]), []).append(manifest)
-    return [_recipe_entry(folder, name, of_it) for name, of_it in sorted(by_recipe.items())]
-
-
-def _recipe_entry(folder: Path, name: str, manifests: list[Manifest]) -> Entry:
-    recipe = manifests[0].recipe
-    weights = [folder / f"{manifest.agent_id}.safetensors" for manifest in manifests]
-    return {
-        "recipe": name,
-        "role": recipe["role"],
-        "family": recipe["family"],
-        "shift": recipe["query"],
-        "alpha": recipe["alpha"],
-        "architecture": recipe["arch"],
-        "agents": len(manifests),
-        "competence": round(sum(manifest.competence for manifest in manifests) / len(manifests), 4),
-        "bytes": sum(path.stat().st_size for path in weights if path.exists()),
-    }
 
 
 def _detector_entry(name: str, method: Detector) -> Entry:
