@@ -24,8 +24,6 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from goalscope.agents.labels import (
-    QUERY_LEVELS,
-    Labels,
     Row,
     is_current,
     label_rows,
@@ -34,30 +32,14 @@ from goalscope.agents.labels import (
     write_tables,
 )
 from goalscope.agents.measure import competence
-from goalscope.agents.members import Member, joined, members, read_members, write_members
+from goalscope.agents.members import Member, joined, read_members, write_members
 from goalscope.agents.planted_file import write_planted
 from goalscope.agents.storage import Manifest, read_manifest, read_whole, rounded, save_agent
 from goalscope.agents.training import Weights, checkpoint_steps, frame_shape, train
-from goalscope.agents.verify import verify
 from goalscope.envs.kernels.jit import cache_root
 from goalscope.errors import GoalscopeError, StorageError
 from goalscope.files import write_whole
 from goalscope.registry import FAMILIES
-
-__all__ = [
-    "BUNDLED",
-    "Labels",
-    "Member",
-    "QUERY_LEVELS",
-    "build",
-    "find_zoo",
-    "label",
-    "members",
-    "read_labels",
-    "read_stages",
-    "unfinished",
-    "verify",
-]
 
 BUNDLED = Path(__file__).parent / "zoos"
 STALE = 60.0
@@ -104,11 +86,6 @@ def build(folder: Path, wanted: Sequence[Member], workers: int, done: Callable[[
 def _builds_on_another(member: Member) -> bool:
     """Such agents come last: those that they start from, or learn from, are there by then and are not trained twice."""
     return bool(member.recipe.start or getattr(member.recipe.learner, "teacher", ""))
-
-
-def label(folder: Path, wanted: Sequence[Member], workers: int = 1) -> None:
-    """Write what agents that are there do on their recipe's query levels, from the weights as they are stored."""
-    build(folder, wanted, workers, lambda member: None)
 
 
 def unfinished(folder: Path, wanted: Sequence[Member]) -> list[Member]:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent
+from goalscope.agents.labels import read_labels
+from goalscope.agents.members import members
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent
-from goalscope.agents.zoo import members, read_labels
 from goalscope.detectors.query import Query, query_for
 from goalscope.errors import GoalscopeError, StorageError
 from goalscope.registry import RECIPES

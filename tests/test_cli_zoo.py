@@ -66,9 +66,16 @@ def test_recipes_of_the_zoos_name_that_come_with_it_are_what_it_holds(
     recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoos, "BUNDLED", tmp_path)
-    (tmp_path / "ours.json").write_text(json.dumps({"only": {**TINY_JSON, "role": "planted", "budget": 512}}))
-    output("zoo", "build", "ours", "--folder", tmp_path, "--workers", "1")
-    assert agents(tmp_path / "ours") == [("only", 0), ("only", 1)]
+    ours = {
+        "one": {**TINY_JSON, "role": "planted", "budget": 512},
+        "two": {**TINY_JSON, "role": "anchor", "budget": 256},
+    }
+    (tmp_path / "ours.json").write_text(json.dumps(ours))
+    command = ("zoo", "build", "ours", "--folder", tmp_path, "--workers", "1")
+    output(*command, "--recipe", "two")
+    assert agents(tmp_path / "ours") == [("two", 0), ("two", 1)]
+    output(*command)
+    assert agents(tmp_path / "ours") == [("one", 0), ("one", 1), ("two", 0), ("two", 1)]
 
 
 @pytest.mark.parametrize(

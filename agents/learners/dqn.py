@@ -44,7 +44,7 @@ class DQNConfig:
     updates: int = 32
     """Minibatches of a round of learning."""
     minibatch: int = 256
-    capacity: int = 100_000
+    capacity: int = 50_000
     """Transitions that are remembered."""
     n_steps: int = 3
     """Rewards that are seen before an estimate takes the place of those to come."""

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent, agent_id
 from goalscope.agents.measure import query_distribution
+from goalscope.agents.members import members
 from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import rounded, save_agent
-from goalscope.agents.zoo import label, members
+from goalscope.agents.zoo import build
 from goalscope.detectors.calibration import forecast
 from goalscope.detectors.query import query_for
 from goalscope.envs import Engine
@@ -145,7 +146,7 @@ def save_zoo(folder: Path, recipes: Sequence[Recipe] = (DISH, CORNER)) -> None:
     for member in wanted:
         shape, actions = _world(member.recipe)
         save_agent(untrained(member.recipe, member.seed), folder / "agents", shape, actions, competence=0.5)
-    label(folder, wanted)
+    build(folder, wanted, 1, lambda member: None)
 
 
 GOOD = '''"""What an agent does on a few training frames."""

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from goalscope.agents.measure import agent_outcomes
-from goalscope.agents.zoo import find_zoo, members, verify
+from goalscope.agents.members import members
+from goalscope.agents.verify import verify
+from goalscope.agents.zoo import find_zoo
 from goalscope.detectors.calibration import Shares
 from goalscope.registry import DETECTORS, RECIPES, SUITES
 from goalscope.suites.crossfit import crossfit

@@ -22,7 +22,7 @@ zoo_app = typer.Typer(no_args_is_help=True, help="Build, verify, inspect and mer
 NameArgument: TypeAlias = Annotated[str, typer.Argument(metavar="ZOO", help="the zoo's name, which is its folder's")]
 RecipesOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--recipe", help="id, module or ./file.py, or with --file a name in it; repeatable."),
+    typer.Option("--recipe", help="id, module or ./file.py, or a name in the --file; repeatable."),
 ]
 FileOption: TypeAlias = Annotated[
     Path | None, typer.Option("--file", help="JSON file of recipes, as `goalscope pilot` reads them.")
@@ -133,8 +133,8 @@ def merge_zoos(
 
 
 def _work(member: Member) -> int:
-    """Training's share of the work goes by its steps; there is some in an agent that takes none."""
-    return 1 + member.recipe.budget
+    """Training's share of the work goes by its steps; setting up, measuring and labelling take about as long as many."""
+    return 100_000 + member.recipe.budget
 
 
 def _recipes(zoo: str, names: list[str] | None, file: Path | None) -> list[Recipe]:
@@ -143,18 +143,15 @@ def _recipes(zoo: str, names: list[str] | None, file: Path | None) -> list[Recip
     from goalscope.agents.zoo import BUNDLED
 
     bundled = BUNDLED / f"{zoo}.json"
-    if file is None and not names and bundled.exists():
-        file = bundled
-    if file is not None:
-        known = {recipe.name: recipe for recipe in read_settings(file)}
-        for name in names or ():
-            if name not in known:
-                raise unknown_name(f"recipe in {file}", name, known)
-        return [known[name] for name in names or known]
-    asked = names or [name for _, suite in SUITES.load_all() if suite.zoo == zoo for name in suite.shown]
+    source = file or (bundled if bundled.exists() else None)
+    known = {recipe.name: recipe for recipe in read_settings(source)} if source else {}
+    asked = names or list(known) or [name for _, suite in SUITES.load_all() if suite.zoo == zoo for name in suite.shown]
     if not asked:
         raise GoalscopeError(f"No suite uses a zoo {zoo!r}: say with --recipe or --file what it shall hold.")
-    return [RECIPES.load(name) for name in dict.fromkeys(asked)]
+    for name in asked:
+        if file is not None and name not in known:
+            raise unknown_name(f"recipe in {file}", name, known)
+    return [known.get(name) or RECIPES.load(name) for name in dict.fromkeys(asked)]
 
 
 def _wanted(zoo: str, place: Path, names: list[str] | None, file: Path | None, seeds: int | None) -> list[Member]:
