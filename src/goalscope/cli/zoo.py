@@ -133,7 +133,7 @@ def merge_zoos(
 
 
 def _work(member: Member) -> int:
-    """Training's share of the work goes by its steps; setting up, measuring and labelling take about as long as many."""
+    """Training's share of the work goes by its steps; making ready, measuring and labelling take as long as many."""
     return 100_000 + member.recipe.budget
 
 
