@@ -28,7 +28,7 @@ class Agent:
     seed: int
     network: Network
     initial: Mapping[str, Tensor]
-    """The weights before training: what the seed decided by itself."""
+    """The weights before training: what the seed decided by itself, or those of the agent that was trained on."""
     curve: Sequence[Mapping[str, float]]
     """Metrics, a row an update."""
 

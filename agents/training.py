@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from goalscope.agents.agent import Agent, agent_id
-from goalscope.agents.learner import Row, Task, training_levels
+from goalscope.agents.learner import Row, Task, no_other, training_levels
 from goalscope.agents.network import Network, make_network
 from goalscope.agents.recipe import PIN, Recipe
 from goalscope.agents.storage import load_agent, rounded
@@ -63,7 +63,7 @@ def train(
     return Agent(recipe=recipe, seed=seed, network=network.eval(), initial=initial, curve=rows)
 
 
-def initial_network(recipe: Recipe, seed: int, another: Callable[[str], Agent]) -> Network:
+def initial_network(recipe: Recipe, seed: int, another: Callable[[str], Agent] = no_other) -> Network:
     """The network before training: freshly drawn, or with the weights of the agent it starts from."""
     shape, n_actions = frame_shape(recipe), FAMILIES.load(recipe.family).world.n_actions
     network = make_network(recipe.arch, shape, n_actions, stream("init", recipe.hash, seed), **recipe.arch_options)

@@ -108,8 +108,8 @@ def read_out(network: Network) -> nn.Linear:
 def in_units_of_return(layer: nn.Linear, temperature: float) -> Iterator[None]:
     """Within the block the logits that a layer makes are Q instead of Q / τ.
 
-    What the layer has to learn is 1 / τ smaller then. With τ in the formula instead, an agent of `dish_open` reached a
-    competence of .50 in 200,000 steps (.84 with an `adam_eps` of 1e-8), and 1.00 this way.
+    What the layer has to learn is 1 / τ times smaller then. With τ in the formula instead, one agent of `dish_open` had
+    a competence of .48 after 200,000 steps (.60 with an `adam_eps` of 1e-8), and of .999 this way.
     """
     scale(layer, temperature)
     yield

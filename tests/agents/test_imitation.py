@@ -137,7 +137,7 @@ def test_every_round_shows_new_levels_and_every_heading() -> None:
     task = task_of(recipe)
     first, second = (lesson for lesson, _ in islice(show(task, find_teacher(task)), 2))
     frames = first.obs.flatten(1)
-    assert len(frames) % 4 == 0 and len(frames.unique(dim=0)) == len(frames)
+    assert len(frames) % 4 == 0 and len(np.unique(frames.numpy(), axis=0)) == len(frames)
     assert not any(torch.equal(frame, other) for frame in frames for other in second.obs.flatten(1))
     start = training_levels(recipe, 0, 1).engine.reset()
     best = first.policy[(frames == torch.from_numpy(start).flatten(1)).all(1)]

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.ppo_profile
 
-Parts are timed by wrapping what `agents/ppo.py` calls.
+Parts are timed by wrapping what `agents/learners/ppo.py` calls.
 """
 
 from __future__ import annotations
