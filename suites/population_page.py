@@ -97,7 +97,7 @@ def made(recipe: Recipe) -> str:
     parts = [
         f"trained under {recipe.train}" if recipe.train != "train" else "",
         f"paid for {recipe.pays} only" if recipe.pays else "",
-        f"started from {recipe.start}" if recipe.start else "",
+        f"started from {recipe.start.partition('@')[0]}" if recipe.start else "",
         f"α {share(recipe.alpha)} of {recipe.alpha_shift}" if recipe.alpha else "α 0",
         _listed(recipe.knobs),
         f"{recipe.arch} {_listed(recipe.arch_options)}",

@@ -146,7 +146,7 @@ def test_recipes_that_differ_in_alpha_alone_are_a_dose_response() -> None:
         {"arch": "mlp"},
         {"arch_options": {"width": 8}},
         {"learner": PPOConfig(gamma=0.9)},
-        {"start": "other"},
+        {"start": "dish_walls"},
         {"pays": "key"},
         {"view": "full"},
     ],
@@ -337,9 +337,9 @@ def test_sections_without_content_are_left_out(page: str, tmp_path: Path) -> Non
 
 def test_a_line_says_how_agents_were_made() -> None:
     assert made(KEYS) == "α 0 · conv · ppo · 800 steps"
-    unusual = dosed(alpha=0.005, alpha_shift="more_keys", pays="key", start="keys", learner=PPOConfig(gamma=0.9))
+    unusual = dosed(alpha=0.005, alpha_shift="more_keys", pays="key", start="dish_open", learner=PPOConfig(gamma=0.9))
     assert made(unusual) == (
-        "paid for key only · started from keys · α 0.5 % of more_keys · conv · ppo gamma 0.9 · 800 steps"
+        "paid for key only · started from dish_open · α 0.5 % of more_keys · conv · ppo gamma 0.9 · 800 steps"
     )
     assert [share(a) for a in (0.0, 0.005, 0.1, 1.0)] == ["0", "0.5 %", "10 %", "100 %"]
 
