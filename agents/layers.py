@@ -11,9 +11,10 @@ SCALE = 1 / 255
 
 def orthogonal(layer: nn.Module, gain: float) -> nn.Module:
     """PPO's customary initialisation (Andrychowicz et al. 2021, "What matters in on-policy RL")."""
-    assert isinstance(layer, nn.Linear | nn.Conv2d) and layer.bias is not None
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 

@@ -1,4 +1,4 @@
-"""Time to think before acting: does an agent play better when it may look longer? (Guez et al. 2019, section 4.4)"""
+"""Time to think before acting: do agents play better when they may look longer? (Guez et al. 2019, arXiv 1901.03559)"""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ class ConvLSTM(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heard = orthogonal(nn.Conv2d(2 * channels, 4 * channels, 3, padding=1), 1.0)
-        self.pooled = orthogonal(nn.Linear(2 * channels, 4 * channels), 1.0)
+        self.heard = orthogonal(nn.Conv2d(2 * channels, 4 * channels, 3, padding=1, bias=False), 1.0)
+        self.pooled = orthogonal(nn.Linear(2 * channels, 4 * channels, bias=False), 1.0)
 
     def forward(self, seen: Tensor, below: Tensor, h: Tensor) -> Tensor:
         """`[N, 4 C, H, W]` from the observation's part in them, what the layer below shows, and what it showed itself.

@@ -19,6 +19,17 @@ class Cells(nn.Module):
         return planes.flatten(2).transpose(1, 2)
 
 
+def _embedding(planes: int, width: int, gain: float) -> nn.Linear:
+    """Each plane's vector is drawn by itself, not orthogonal to the others, so that the draw makes some of them longer.
+
+    With equal lengths the initial weights could not prefer one thing to another.
+    """
+    layer = nn.Linear(planes, width)
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(width))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Place(nn.Module):
     """Adds a learned row and a learned column to every cell's token."""
 
@@ -89,7 +100,7 @@ def transformer(
     encode, planes, height, across = encoder(shape)
     body = in_order(
         cells=Cells(),
-        layer=orthogonal(nn.Linear(planes, width), math.sqrt(2) * first_gain),
+        layer=_embedding(planes, width, math.sqrt(2) * first_gain),
         place=Place(height, across, width),
         tokens=Site(),
         **{f"block{b + 1}": Block(width, heads) for b in range(blocks)},
