@@ -15,16 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from goalscope.agents.allocation import keep_freed_memory
 from goalscope.agents.descent import Descent, annealed
 from goalscope.agents.learner import Learner, Row, Task
 from goalscope.agents.network import Network
 from goalscope.agents.recipe import PPOConfig
-from goalscope.agents.rounds import Frames, Round
+from goalscope.agents.rounds import Frames, Histories, Round
 from goalscope.envs.streaming import LevelStream
+
+LOSSES = ("policy_loss", "value_loss", "entropy")
 
 
 def learn(task: Task) -> Iterator[Row]:
     """Train `task.network`; one row an update."""
+    keep_freed_memory()
     config: PPOConfig = task.settings
     network, random = task.network, task.random
     levels = task.levels(config.envs)
@@ -59,34 +63,55 @@ class Rollout(Round):
 def collect(
     rollout: Rollout, levels: LevelStream, network: Network, random: torch.Generator, config: PPOConfig
 ) -> Tensor:
-    """Play `steps` steps in every environment; actions are sampled at temperature 1. Returns what is remembered then.
-
-    An episode cut by its deadline is not over for the value: the value of its last observation is added to the reward
-    (Pardo et al. 2018, arXiv 1712.00378).
-    """
+    """Play `steps` steps in every environment, sampling at temperature 1. Returns what is remembered then."""
     rollout.finished.clear()
     noise = torch.empty(config.steps, config.envs, levels.engine.world.n_actions).exponential_(generator=random)
     memory = rollout.memory
     for t in range(config.steps):
         logits, values, memory = rollout.answer(network, t, memory)
-        log_probs = torch.log_softmax(logits, dim=-1)
-        actions = (log_probs.exp() / noise[t]).argmax(dim=-1)  # the exponential race samples from the categorical
-        rollout.actions[t] = actions.numpy()
-        rollout.log_probs[t] = log_probs.gather(1, actions[:, None])[:, 0].numpy()
+        actions, log_probs = sample(logits, noise[t])
+        rollout.log_probs[t] = log_probs.numpy()
         rollout.values[t] = values.numpy()
-        out = rollout.step(t, levels, rollout.actions[t])
-        rollout.rewards[t] = out.reward
-        cut = out.truncated & ~out.terminated
-        if cut.any():
-            rollout.rewards[t, cut] += config.gamma * _beyond(network, levels, memory, cut)
+        act(rollout, t, actions.numpy(), levels, network, memory, config)
     rollout.values[config.steps] = rollout.answer(network, config.steps, memory)[1].numpy()
     estimate_advantages(rollout, config)
     return memory
 
 
-def _beyond(network: Network, levels: LevelStream, memory: Tensor, cut: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The values of the last observations of the episodes that were `cut` `[B]`."""
-    return network.step(torch.from_numpy(levels.engine.final[cut]), memory[torch.from_numpy(cut)])[1].numpy()
+def sample(logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions `[…]` from logits `[…, A]` and exponential noise `[…, A]`, and the actions' logarithmic probabilities."""
+    log_probs = torch.log_softmax(logits, dim=-1)
+    actions = (log_probs.exp() / noise).argmax(dim=-1)  # the exponential race samples from the categorical
+    return actions, _of(actions, log_probs)
+
+
+def _of(actions: Tensor, log_probs: Tensor) -> Tensor:
+    """The entries `[…]` of `[…, A]` that are the actions' `[…]`."""
+    return log_probs.gather(-1, actions[..., None])[..., 0]
+
+
+def act(
+    rollout: Rollout,
+    t: int,
+    actions: NDArray[np.int64],
+    levels: LevelStream,
+    network: Network,
+    memory: Tensor,
+    config: PPOConfig,
+) -> None:
+    """Take the t-th actions `[B]`; `memory` `[B, M]` is what is remembered after the t-th observations.
+
+    An episode cut by its deadline is not over for the value: the value of its last observation is added to the reward
+    (Pardo et al. 2018, arXiv 1712.00378).
+    """
+    rollout.actions[t] = actions
+    out = rollout.step(t, levels, actions)
+    rollout.rewards[t] = out.reward
+    cut = out.truncated & ~out.terminated
+    if cut.any():
+        last = torch.from_numpy(levels.engine.final[cut]).to(memory.device)
+        values = network.step(last, memory[torch.from_numpy(cut)])[1]
+        rollout.rewards[t, cut] += config.gamma * values.cpu().numpy()
 
 
 def estimate_advantages(rollout: Rollout, config: PPOConfig) -> None:
@@ -110,6 +135,12 @@ class Batch(Frames):
     returns: Tensor
 
 
+def experience(rollout: Rollout, network: Network) -> Batch | Histories[Batch]:
+    """All of a rollout, as the network learns from it."""
+    returns = rollout.advantages + rollout.values[:-1]
+    return rollout.whole(network, Batch, rollout.actions, rollout.log_probs, rollout.advantages, returns)
+
+
 def improve(
     network: Network,
     descent: Descent,
@@ -119,15 +150,14 @@ def improve(
     entropy_weight: float,
 ) -> Row:
     """Several epochs of clipped policy-gradient steps over shuffled minibatches; returns the mean losses."""
-    returns = rollout.advantages + rollout.values[:-1]
-    whole = rollout.whole(network, Batch, rollout.actions, rollout.log_probs, rollout.advantages, returns)
-    totals = torch.zeros(3)
+    whole = experience(rollout, network)
+    totals = torch.zeros(len(LOSSES))
     for _ in range(config.epochs):
         for batch in whole.shuffled(random, config.minibatches):
             slopes = partial(ppo_slopes, batch=batch.rows, config=config, entropy_weight=entropy_weight)
             totals += descent.step(partial(batch.answers, network), slopes)
     means = totals / (config.epochs * config.minibatches)
-    return dict(zip(("policy_loss", "value_loss", "entropy"), means.tolist(), strict=True))
+    return dict(zip(LOSSES, means.tolist(), strict=True))
 
 
 def ppo_slopes(
@@ -138,21 +168,24 @@ def ppo_slopes(
     The loss is the clipped surrogate (equation 7), plus half the squared value error, minus the entropy bonus
     (equation 9), with advantages standardised within the minibatch. Its derivatives are written out because autograd's
     bookkeeping of these few numbers took a sixth of a small network's training time.
+
+    Of K agents at once: logits `[K, N, A]`, parts `[K, 3]`, everything else `[K, N]`.
     """
-    n = len(batch.actions)
+    n = batch.actions.shape[-1]
     log_all = torch.log_softmax(logits, dim=-1)
     shares = log_all.exp()
-    advantages = (batch.advantages - batch.advantages.mean()) / (batch.advantages.std() + 1e-8)
-    ratio = (log_all.gather(1, batch.actions[:, None])[:, 0] - batch.log_probs).exp()
+    mean, spread = batch.advantages.mean(-1, keepdim=True), batch.advantages.std(-1, keepdim=True)
+    advantages = (batch.advantages - mean) / (spread + 1e-8)
+    ratio = (_of(batch.actions, log_all) - batch.log_probs).exp()
     free, clipped = ratio * advantages, ratio.clamp(1 - config.clip, 1 + config.clip) * advantages
     surrogate = torch.minimum(free, clipped)
     entropy = -(shares * log_all).sum(-1)
     error = values - batch.returns
 
-    pull = (free * (free <= clipped) / n)[:, None]  # nothing pulls where clipping holds the surrogate down
-    slope = shares * (pull + entropy_weight / n * (log_all + entropy[:, None]))
-    slope.scatter_add_(1, batch.actions[:, None], -pull)
-    parts = torch.stack([-surrogate.mean(), 0.5 * error.square().mean(), entropy.mean()])
+    push = (free * (free <= clipped) / -n)[..., None]  # nothing moves where clipping holds the surrogate down
+    slope = shares * (entropy_weight / n * (log_all + entropy[..., None]) - push)
+    slope.scatter_add_(-1, batch.actions[..., None], push)
+    parts = torch.stack([-surrogate, 0.5 * error.square(), entropy], -2).mean(-1)
     return [slope, config.value_weight / n * error], parts
 
 

@@ -153,11 +153,16 @@ Cases = dict[str, tuple[str, Callable[[], Workload]]]
 
 def learning_cases() -> Cases:
     """Learners, before other libraries' threads are there."""
-    return {
+    table: Cases = {
         "Goalscope's PPO, MLP 64×64, SB3's settings, one core": ("frames/s", lambda: workloads.ppo_frames("mlp", 6)),
         "Stable-Baselines3's PPO, the same": ("frames/s", sb3_frames),
         "Goalscope's PPO, conv, default recipe, one core": ("frames/s", lambda: workloads.ppo_frames("conv", 10)),
     }
+    for arch in ("mlp", "conv"):
+        for agents in (2, 8):
+            run = partial(workloads.together_frames, arch, agents, rollouts=2)
+            table[f"{agents} such agents at once, {arch}, one core, all together"] = ("frames/s", run)
+    return table
 
 
 def stepping_cases() -> Cases:

@@ -10,7 +10,8 @@ import minigrid  # noqa: F401  (registers MiniGrid's ids)
 import numpy as np
 import torch
 
-from goalscope.agents.recipe import PPOConfig
+from goalscope.agents.recipe import PPOConfig, Recipe
+from goalscope.agents.stacked import train_together
 from goalscope.agents.training import train
 from goalscope.envs import Distribution, Engine, Levels, concatenate
 from goalscope.envs.minigrid import MINIGRID, from_minigrid
@@ -51,20 +52,36 @@ def doorkey_levels(n: int = 256) -> Levels:
 
 
 def ppo_frames(arch: str, rollouts: int) -> Workload:
-    """PPO from levels to weights: the MLP on the 7×7 view with SB3's settings, or the conv network's own recipe."""
+    """PPO from levels to weights."""
+    recipe = learning_recipe(arch, rollouts)
+
+    def run() -> int:
+        train(recipe, 0)
+        return recipe.budget
+
+    return run
+
+
+def together_frames(arch: str, agents: int, rollouts: int) -> Workload:
+    """The same for several agents at once, with stacked parameters; frames of all of them."""
+    recipe = learning_recipe(arch, rollouts)
+
+    def run() -> int:
+        train_together(recipe, range(agents))
+        return agents * recipe.budget
+
+    return run
+
+
+def learning_recipe(arch: str, rollouts: int) -> Recipe:
+    """The MLP on the 7×7 view with SB3's settings, or the conv network's own recipe; on one thread from now on."""
     recipe = RECIPES.load("dish_open")
     if arch == "mlp":
         recipe = replace(recipe, arch="mlp", view="ego", learner=SB3_SETTINGS)
     settings = recipe.learner
     assert isinstance(settings, PPOConfig)
-    frames = rollouts * settings.envs * settings.steps
     torch.set_num_threads(1)
-
-    def run() -> int:
-        train(replace(recipe, budget=frames), 0)
-        return frames
-
-    return run
+    return replace(recipe, budget=rollouts * settings.envs * settings.steps)
 
 
 def ego_steps(threads: int, batch: int = 1024, steps: int = 400) -> Workload:
