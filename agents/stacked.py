@@ -2,7 +2,13 @@
 
 Each has the levels, the initial weights, the sampling noise and the minibatches that
 :func:`goalscope.agents.training.train` gives it; what they share is how the networks' arithmetic is done
-(:mod:`goalscope.agents.stacked_network`). Read :func:`train_together` first.
+(:mod:`goalscope.agents.stacked_network`). On one thread of a CPU that gave the same bytes as training alone, weights
+and curves, whoever was beside an agent (mlp, conv, residual and transformer, float32 and bfloat16). Elsewhere agents
+are the same up to rounding, which sampling makes another action of sooner or later.
+
+It pays where single operations are too small to keep the device busy. On one CPU thread 2, 4, 8 and 16 MLPs 64×64 with
+minibatches of 256 made 1.1, 1.2, 1.4 and 1.4 times the frames a second of one; with the default conv recipe it was 0.9
+to 1.0 times: train those one by one.
 """
 
 from __future__ import annotations
@@ -43,7 +49,8 @@ def train_together(
     """Train an agent of every seed.
 
     The networks live on the `device`, environments always on the CPU. `progress` is called after every update with
-    that update's rows of metrics, one an agent.
+    that update's rows of metrics, one an agent. A recipe's checkpoints are not kept. Raises an
+    :class:`UnsupportedError` where networks remember, do not learn by PPO, or there is no such device.
     """
     where = _device(device)
     tasks = [_task(recipe, seed) for seed in seeds]

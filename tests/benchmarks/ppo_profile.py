@@ -88,7 +88,7 @@ def profile(recipe: Recipe, seed: int = pilot.PILOT_SEEDS) -> dict[str, float]:
 
 
 def _load_kernels(recipe: Recipe) -> None:
-    """A few steps, so that what they need is there."""
+    """A few steps, for which what engines and levels need is loaded; what measuring needs is counted there."""
     levels = training_levels(recipe, 0, 2)
     levels.reset()
     for _ in range(64):
