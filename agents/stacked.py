@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.allocation import keep_freed_memory
 from goalscope.agents.descent import annealed
 from goalscope.agents.learner import Row, Task
 from goalscope.agents.learners.ppo import (
@@ -35,9 +34,8 @@ from goalscope.agents.learners.ppo import (
 )
 from goalscope.agents.recipe import PPOConfig, Recipe
 from goalscope.agents.stacked_network import Stack
-from goalscope.agents.training import find_agent, initial_network
+from goalscope.agents.training import begin
 from goalscope.errors import UnsupportedError
-from goalscope.seeding import stream
 
 
 def train_together(
@@ -77,24 +75,20 @@ def _device(name: str) -> torch.device:
 
 
 def _task(recipe: Recipe, seed: int) -> Task:
-    """What training begins with, as :func:`goalscope.agents.training.train` does."""
-    another = partial(find_agent, seed=seed)
-    network = initial_network(recipe, seed, another)
-    if not isinstance(recipe.learner, PPOConfig) or network.memory:
+    """What an agent's training begins with. Raises an :class:`UnsupportedError` where it cannot be one of many."""
+    task = begin(recipe, seed)
+    if not isinstance(recipe.learner, PPOConfig) or task.network.memory:
         raise UnsupportedError(
             f"Only networks without memory that learn by ppo train together; {recipe.name} has {recipe.arch} and "
             f"{recipe.learner.kind}. Train its agents one by one, by goalscope.agents.training.train."
         )
-    random = torch.Generator().manual_seed(stream("sampling", recipe.hash, seed) % 2**63)
-    start = {name: weights.clone() for name, weights in network.state_dict().items()}
-    return Task(recipe, seed, network, random, start, another)
+    return task
 
 
 def learn_together(tasks: Sequence[Task], device: torch.device) -> Iterator[list[Row]]:
     """PPO's `learn` for tasks of one recipe: train their networks; after every update a row a task."""
     if not tasks:
         return
-    keep_freed_memory()
     recipe, config = tasks[0].recipe, tasks[0].settings
     stack = Stack([task.network for task in tasks], config, device)
     players = [Player(task) for task in tasks]

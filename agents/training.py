@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from goalscope.agents.agent import Agent, agent_id
-from goalscope.agents.learner import Row, Task, no_other, training_levels
+from goalscope.agents.allocation import keep_freed_memory
+from goalscope.agents.learner import Row, Task, training_levels
 from goalscope.agents.network import Network, make_network
 from goalscope.agents.recipe import PIN, Recipe
 from goalscope.agents.storage import load_agent, rounded
@@ -44,14 +45,7 @@ def train(
     recipe with the steps taken and the weights. Other agents that it builds on are looked for in a `folder` of agents,
     a zoo's, and among those `given`: see :func:`find_agent`.
     """
-
-    def another(name: str) -> Agent:
-        return find_agent(name, seed, folder, given)
-
-    network = initial_network(recipe, seed, another)
-    initial = _copied(network)
-    random = torch.Generator().manual_seed(stream("sampling", recipe.hash, seed) % 2**63)
-    task = Task(recipe, seed, network, random, initial, another)
+    task = begin(recipe, seed, folder, given)
     due = checkpoint_steps(recipe)
     rows = []
     for row in LEARNERS.load(recipe.learner.kind).learn(task):
@@ -59,11 +53,23 @@ def train(
         if progress is not None:
             progress(row)
         while due and keep is not None and row["steps"] >= due[0]:
-            keep(due.pop(0), _copied(network))
-    return Agent(recipe=recipe, seed=seed, network=network.eval(), initial=initial, curve=rows)
+            keep(due.pop(0), _copied(task.network))
+    return Agent(recipe=recipe, seed=seed, network=task.network.eval(), initial=task.start, curve=rows)
 
 
-def initial_network(recipe: Recipe, seed: int, another: Callable[[str], Agent] = no_other) -> Network:
+def begin(recipe: Recipe, seed: int, folder: Path | None = None, given: Sequence[Agent] = ()) -> Task:
+    """What training begins with; `folder` and `given` as in :func:`train`."""
+
+    def another(name: str) -> Agent:
+        return find_agent(name, seed, folder, given)
+
+    keep_freed_memory()
+    network = initial_network(recipe, seed, another)
+    random = torch.Generator().manual_seed(stream("sampling", recipe.hash, seed) % 2**63)
+    return Task(recipe, seed, network, random, _copied(network), another)
+
+
+def initial_network(recipe: Recipe, seed: int, another: Callable[[str], Agent]) -> Network:
     """The network before training: freshly drawn, or with the weights of the agent it starts from."""
     shape, n_actions = frame_shape(recipe), FAMILIES.load(recipe.family).world.n_actions
     network = make_network(recipe.arch, shape, n_actions, stream("init", recipe.hash, seed), **recipe.arch_options)

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from goalscope.agents.allocation import keep_freed_memory
 from goalscope.agents.descent import Descent, annealed
 from goalscope.agents.learner import Learner, Row, Task
 from goalscope.agents.network import Network
@@ -28,7 +27,6 @@ LOSSES = ("policy_loss", "value_loss", "entropy")
 
 def learn(task: Task) -> Iterator[Row]:
     """Train `task.network`; one row an update."""
-    keep_freed_memory()
     config: PPOConfig = task.settings
     network, random = task.network, task.random
     levels = task.levels(config.envs)
