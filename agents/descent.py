@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 Slopes = Callable[[Tensor, Tensor], tuple[list[Tensor], Tensor]]
 """(logits `[N, A]`, values `[N]`) -> the derivatives of a loss by both, and the loss's parts `[·]`."""
@@ -34,17 +36,17 @@ class Descent:
     def __init__(self, network: nn.Module, settings: DescentSettings) -> None:
         self.weights = flatten_weights(network)
         self._settings = settings
-        self._adam = torch.optim.Adam([self.weights], lr=settings.learning_rate, eps=settings.adam_eps, fused=True)
+        self._rate = settings.learning_rate
+        self._means, self._squares = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self._steps = torch.zeros(())
 
     def anneal(self, left: float) -> None:
         """Set the learning rate; `left` is the share of training that is yet to come."""
-        rate = annealed(self._settings.learning_rate, self._settings.final_learning_rate, left)
-        for group in self._adam.param_groups:
-            group["lr"] = rate
+        self._rate = annealed(self._settings.learning_rate, self._settings.final_learning_rate, left)
 
-    def precision(self) -> torch.autocast:
+    def precision(self) -> AbstractContextManager[object]:
         """The context of a forward pass in the settings' precision."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self._settings.precision == "bfloat16")
+        return torch.autocast("cpu", torch.bfloat16) if self._settings.precision == "bfloat16" else nullcontext()
 
     def step(self, answers: Callable[[], tuple[Tensor, Tensor]], slopes: Slopes) -> Tensor:
         """One step down a loss of the network's answers, logits `[N, A]` and values `[N]`; returns the loss's parts."""
@@ -57,8 +59,27 @@ class Descent:
         gradient.zero_()
         torch.autograd.backward([logits, values], derivatives)
         gradient *= (self._settings.max_grad_norm / (gradient.norm() + 1e-6)).clamp(max=1.0)
-        self._adam.step()
+        self._move(gradient)
         return parts
+
+    def _move(self, gradient: Tensor) -> None:
+        """Adam's step (Kingma & Ba 2015), without the bookkeeping of `torch.optim.Adam`, which took longer than it."""
+        adam(
+            [self.weights.data],
+            [gradient],
+            [self._means],
+            [self._squares],
+            [],
+            [self._steps],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self._rate,
+            weight_decay=0.0,
+            eps=self._settings.adam_eps,
+            maximize=False,
+        )
 
 
 def annealed(first: float, last: float, left: float) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, cat, nn, sigmoid
+from torch import Tensor, cat, nn, sigmoid, tensor
 
 from goalscope.agents.sites import Site
 
 SCALE = 1 / 255
+MINUS_ONE = tensor(-1.0)
 
 
 def orthogonal(layer: nn.Module, gain: float) -> nn.Module:
@@ -55,7 +56,7 @@ class Tanh(nn.Module):
     """The hyperbolic tangent by the logistic function, tanh(x) = 2σ(2x) − 1: a third of the time of torch's on CPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return 2 * sigmoid(2 * x) - 1
+        return MINUS_ONE.add(sigmoid(2 * x), alpha=2)
 
 
 class Gated(nn.Module):

@@ -33,7 +33,8 @@ class Frames:
 
     def answers(self, network: Network) -> tuple[Tensor, Tensor]:
         """Logits `[N, A]` and values `[N]` as the network gives them now."""
-        return network(self.obs)  # type: ignore[no-any-return]
+        logits, values, _ = network.step(self.obs, torch.empty(len(self.obs), 0))
+        return logits, values
 
     def shuffled(self, random: torch.Generator, parts: int) -> Iterator[Self]:
         """Every row once, in `parts` minibatches of rows drawn at random."""
@@ -84,8 +85,9 @@ class Round:
 
     def answer(self, network: Network, t: int, memory: Tensor) -> Stepped:
         """What the network answers to the t-th observations; where an episode begins it remembers nothing."""
-        obs, begins = torch.from_numpy(self.obs[t]), torch.from_numpy(self.begins[t])
-        return network.step(obs, memory * ~begins[:, None])
+        if network.memory:
+            memory = memory * ~torch.from_numpy(self.begins[t])[:, None]
+        return network.step(torch.from_numpy(self.obs[t]), memory)
 
     def step(self, t: int, levels: LevelStream, actions: NDArray[np.int64]) -> Step:
         """Act on the t-th observations; the next are written behind them."""
