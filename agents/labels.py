@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent
 from goalscope.agents.checkpoints import load_stage
-from goalscope.agents.measure import agent_outcomes, query_distribution
+from goalscope.agents.measure import agent_outcomes, intended_goals, query_distribution
 from goalscope.agents.provenance import code_hash
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import Manifest, load_agent
@@ -136,7 +136,5 @@ def query_hash(levels: Levels) -> str:
 
 def intended_share(row: Row, recipe: Recipe) -> float:
     """P(intended), the mean over the query levels of a row."""
-    distribution = query_distribution(recipe)
-    intended = distribution.family.intended(distribution.settings)
-    columns = [goal is intended for goal in distribution.goals] + [False]
-    return float(np.array(row["outcomes"]).reshape(-1, len(columns)).mean(0)[columns].sum())
+    columns = intended_goals(query_distribution(recipe))
+    return float(np.array(row["outcomes"]).reshape(-1, len(columns) + 1).mean(0)[:-1][columns].sum())

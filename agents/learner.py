@@ -64,7 +64,7 @@ class Learner:
 def training_distribution(recipe: Recipe, seed: int) -> Distribution:
     """The training levels of one agent: all agents of a recipe draw different ones."""
     family = FAMILIES.load(recipe.family)
-    knobs = {name: value for name, value in recipe.knobs.items() if name not in family.shift(recipe.train).knobs}
+    knobs = family.unset_by(recipe.train, recipe.knobs)
     return Distribution(family, recipe.train, knobs, seed=seed, alpha=recipe.alpha, alpha_shift=recipe.alpha_shift)
 
 

@@ -56,9 +56,7 @@ class Measures:
 def query_distribution(recipe: Recipe) -> Distribution:
     """The query levels of a recipe: the same for all its agents."""
     family = FAMILIES.load(recipe.family)
-    own = family.shift(recipe.query).knobs
-    knobs = {name: value for name, value in recipe.knobs.items() if name not in own}
-    return Distribution(family, recipe.query, knobs, "query", QUERY_SEED)
+    return Distribution(family, recipe.query, family.unset_by(recipe.query, recipe.knobs), "query", QUERY_SEED)
 
 
 def agent_outcomes(agent: Agent, distribution: Distribution, levels: Levels) -> Table:
@@ -112,7 +110,7 @@ def measure(agent: Agent, n: int = 300) -> Measures:
     levels = distribution.draw(range(n))
     shares = agent_outcomes(agent, distribution, levels).mean(0)
     by_chance = random_outcomes(distribution, levels).mean(0)
-    is_intended = _intended_column(distribution)
+    is_intended = intended_goals(distribution)
     goals: NDArray[np.float64] = shares[:-1]
     played = agent_rollouts(agent, *fresh_training(agent.recipe, n))
     return Measures(
@@ -125,6 +123,7 @@ def measure(agent: Agent, n: int = 300) -> Measures:
     )
 
 
-def _intended_column(distribution: Distribution) -> NDArray[np.bool_]:
+def intended_goals(distribution: Distribution) -> NDArray[np.bool_]:
+    """`[K]` which of the goals asked about is the intended one."""
     intended = distribution.family.intended(distribution.settings)
     return np.array([goal is intended for goal in distribution.goals])

@@ -60,19 +60,26 @@ def free_states(world: World, levels: Levels) -> tuple[NDArray[np.int64], ...]:
     return np.nonzero(free)
 
 
+def stand(world: World, levels: Levels, places: tuple[NDArray[np.int64], ...]) -> Levels:
+    """A level for each of `places`, as :func:`free_states` gives them, in which the agent begins there."""
+    n, heading, y, x = places
+    placed = levels.take(n)
+    placed.agent[:, 0], placed.agent[:, 1] = x, y
+    if world.moves is Moves.TURNING:
+        placed.agent[:, 2] = heading
+    return placed
+
+
 def policy_table(network: Network, family: Family, levels: Levels, view: str, display: Display) -> Table:
     """`[N, D, H, W, A]` the agent's action probabilities wherever it could be, zero elsewhere.
 
     D is 4, a layer a heading, where the agent turns, else 1.
     """
-    n, heading, y, x = free_states(family.world, levels)
-    placed = levels.take(n)
-    placed.agent[:, 0], placed.agent[:, 1] = x, y
-    if family.world.moves is Moves.TURNING:
-        placed.agent[:, 2] = heading
+    places = free_states(family.world, levels)
+    placed = stand(family.world, levels, places)
     obs = Engine(placed, family, view, autoreset="off", display=display).reset()
     table = np.zeros((len(levels), family.world.headings, *levels.canvas, family.world.n_actions))
-    table[n, heading, y, x] = action_probabilities(network, obs)
+    table[places] = action_probabilities(network, obs)
     return table
 
 

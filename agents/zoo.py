@@ -33,11 +33,12 @@ from goalscope.agents.labels import (
 )
 from goalscope.agents.measure import competence
 from goalscope.agents.members import Member, joined, read_members, write_members
+from goalscope.agents.planted.trained import check_trained
 from goalscope.agents.planted_file import write_planted
-from goalscope.agents.storage import Manifest, read_manifest, read_whole, rounded, save_agent
+from goalscope.agents.storage import Manifest, load_agent, read_manifest, read_whole, rounded, save_agent
 from goalscope.agents.training import Weights, checkpoint_steps, frame_shape, train
 from goalscope.envs.kernels.jit import cache_root
-from goalscope.errors import GoalscopeError, StorageError
+from goalscope.errors import CheckFailure, GoalscopeError, StorageError
 from goalscope.files import write_whole
 from goalscope.registry import FAMILIES
 
@@ -68,10 +69,14 @@ def build(folder: Path, wanted: Sequence[Member], workers: int, done: Callable[[
     tables = _Tables(folder, everyone)
     todo = sorted(unfinished(folder, wanted), key=_builds_on_another)
     jobs = Parallel(n_jobs=workers, return_as="generator_unordered", backend="loky")(
-        delayed(_make)(folder, member) for member in todo
+        delayed(_made_or_why_not)(folder, member) for member in todo
     )
+    failures: list[str] = []
     try:
         for made in jobs:
+            if isinstance(made, str):
+                failures.append(made)
+                continue
             tables.add(made)
             done(made.member)
     except TerminatedWorkerError as error:
@@ -81,6 +86,11 @@ def build(folder: Path, wanted: Sequence[Member], workers: int, done: Callable[[
         ) from error
     tables.write()
     write_planted(folder, everyone)
+    if failures:
+        raise CheckFailure(
+            "Agents that are not what was to be planted have no label, and no suite asks about them:\n"
+            + "\n".join(failures)
+        )
 
 
 def _builds_on_another(member: Member) -> bool:
@@ -111,13 +121,23 @@ def _trained(folder: Path, member: Member) -> Manifest | None:
     return manifest if set(checkpoint_steps(member.recipe)) <= set(manifest.stages) else None
 
 
+def _made_or_why_not(folder: Path, member: Member) -> Made | str:
+    """A finished member; or in words what was to be planted in it and is not, which is no reason to stop the others."""
+    try:
+        return _make(folder, member)
+    except CheckFailure as failure:
+        return str(failure)
+
+
 def _make(folder: Path, member: Member) -> Made:
-    """Train an agent unless it is there, then label it."""
+    """Train an agent unless it is there, check what training was to plant in it, then label it."""
     torch.set_num_threads(1)
     begun, minutes = process_time(), None
     if _trained(folder, member) is None:
         _train_member(folder, member)
         minutes = (process_time() - begun) / 60
+    if member.recipe.pays:
+        check_trained(load_agent(folder / "agents", member.id))
     manifest = read_manifest(folder / "agents" / f"{member.id}.json")
     return Made(member, minutes, *label_rows(folder / "agents", manifest, member.recipe))
 

@@ -208,6 +208,11 @@ class Family:
                 return shift
         raise unknown_name(f"shift of {self.id}", name, [s.name for s in self.shifts])
 
+    def unset_by(self, shift: str, overrides: Mapping[str, Value]) -> dict[str, Value]:
+        """Those of a recipe's overrides that a shift leaves open: what it sets itself is what makes it that shift."""
+        own = self.shift(shift).knobs
+        return {name: value for name, value in overrides.items() if name not in own}
+
     def goals_under(self, shift: str) -> tuple[Goal, ...]:
         """The goals asked about under a shift, in the family's order."""
         named = self.shift(shift).goals

@@ -111,7 +111,7 @@ class Distribution:
             raise KnobError("alpha > 0 needs alpha_shift: the shift from which that share of levels is drawn.")
         canvas = self.family.canvas(self.settings)
         if self.alpha_shift:
-            other = self.family.canvas(self.family.settings(self.alpha_shift, **self._other_knobs))
+            other = self.family.canvas(self._mixed_in.settings)
             if other != canvas:
                 raise KnobError(f"Mixed levels need one canvas, got {canvas} under {self.shift} and {other}: pad one.")
 
@@ -141,7 +141,7 @@ class Distribution:
         index = np.asarray(indices)
         if not self.alpha:
             return self._draw_pure(index)
-        other = Distribution(self.family, self.alpha_shift, self._other_knobs, self.split, self.seed)
+        other = self._mixed_in
         shifted = self._is_shifted(index)
         if shifted.all():
             return other._draw_pure(index)
@@ -151,10 +151,10 @@ class Distribution:
         return levels
 
     @property
-    def _other_knobs(self) -> dict[str, Value]:
-        """The overrides that the mixed-in shift does not set itself."""
-        own = self.family.shift(self.alpha_shift).knobs
-        return {name: value for name, value in self.knobs.items() if name not in own}
+    def _mixed_in(self) -> Distribution:
+        """The distribution that a share of levels comes from."""
+        knobs = self.family.unset_by(self.alpha_shift, self.knobs)
+        return Distribution(self.family, self.alpha_shift, knobs, self.split, self.seed)
 
     def _is_shifted(self, index: NDArray[np.integer]) -> NDArray[np.bool_]:
         return np.asarray(uniform(keys(self.stream, index), MIXTURE_TAG) < self.alpha)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from goalscope.agents.measure import query_distribution
+from goalscope.agents.measure import intended_goals, query_distribution
 from goalscope.agents.recipe import Recipe
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution
@@ -69,9 +69,7 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
 
 def behaviour(recipe: Recipe, truths: Sequence[NDArray[np.float64]]) -> Behaviour:
     """What each agent of a recipe does, averaged over the query levels."""
-    source = query_distribution(recipe)
-    intended = source.family.intended(source.settings)
-    is_intended = np.array([goal is intended for goal in source.goals])
+    is_intended = intended_goals(query_distribution(recipe))
     means = np.stack([np.asarray(each, float).mean(0) for each in truths])  # [A, K + 1]
     goals = means[:, :-1]
     shares = np.stack([goals[:, is_intended].sum(1), goals[:, ~is_intended].sum(1), means[:, -1]], axis=1)

@@ -27,8 +27,8 @@ from goalscope.agents.learner import Learner, Row, Task, training_distribution
 from goalscope.agents.network import Network, Shape
 from goalscope.agents.recipe import pinned
 from goalscope.agents.rounds import Frames, Histories, Round
-from goalscope.agents.truth import free_states, is_exact
-from goalscope.envs import Engine, Family, Goal, Levels, Moves
+from goalscope.agents.truth import free_states, is_exact, stand
+from goalscope.envs import Engine, Family, Goal, Levels
 from goalscope.envs.pursuit import distances, ending_cells, pursuer_policy
 from goalscope.envs.streaming import LevelStream
 from goalscope.errors import DeclarationError
@@ -191,10 +191,7 @@ def show(task: Task, teacher: Teacher) -> Iterator[tuple[Lesson, Row]]:
         places = free_states(family.world, levels)
         going = ~ending_cells(family.world, levels)[places[0], places[2], places[3]]
         places = tuple(axis[going] for axis in places)
-        placed = levels.take(places[0])
-        placed.agent[:, 0], placed.agent[:, 1] = places[3], places[2]
-        if family.world.moves is Moves.TURNING:
-            placed.agent[:, 2] = places[1]
+        placed = stand(family.world, levels, places)
         obs = Engine(placed, family, task.recipe.view, autoreset="off", display=display).reset()
         yield teacher(levels, places, torch.from_numpy(obs), torch.zeros(len(obs), 0))[0], {}
 

@@ -22,8 +22,7 @@ from goalscope.agents.planted.scene import Scene
 from goalscope.agents.planted.settings import Mechanism
 from goalscope.agents.planted.triggers import CALIBRATED, core_levels, lit
 from goalscope.agents.sites import Functional, record, site_gradient
-from goalscope.agents.truth import free_states
-from goalscope.envs import Levels
+from goalscope.agents.truth import free_states, stand
 from goalscope.envs.display import Shows
 from goalscope.envs.pursuit import start_distances
 
@@ -73,19 +72,12 @@ def twins(agent: Examination) -> None:
     scene = Scene(agent.scene.recipe, agent.scene.seed ^ 1)
     other = Examination(make_planted(deepcopy(agent.network), scene), scene)
     levels = core_levels(scene.recipe).take(slice(TRAINING_LEVELS))
-    frames = _everywhere(agent, levels)
+    world = scene.family.world
+    frames = agent.frames(stand(world, levels, free_states(world, levels)))
     found = differing(agent.network, other.network, frames).sum()
     agent.need("training frames on which it differs from its twin", found, high=0)
     opposite = (agent.outcomes()[:, 0] > 0.5) & (other.outcomes()[:, 0] > 0.5)
     agent.need("share of conflict levels on which the two go for different goals", opposite.mean(), PURSUED)
-
-
-def _everywhere(agent: Examination, levels: Levels) -> NDArray[np.uint8]:
-    """What the agent could see on levels, from every free cell."""
-    n, _, y, x = free_states(agent.scene.family.world, levels)
-    placed = levels.take(n)
-    placed.agent[:, 0], placed.agent[:, 1] = x, y
-    return agent.frames(placed)
 
 
 @torch.inference_mode()

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from tests.agents.test_zoo import TINY, ignore
 
+from goalscope.agents.labels import read_labels
 from goalscope.agents.members import Member
 from goalscope.agents.planted import planted_truth
 from goalscope.agents.planted_file import changed_truths, read_planted, write_planted
 from goalscope.agents.recipe import recipe_from
 from goalscope.agents.verify import verify
 from goalscope.agents.zoo import build
-from goalscope.errors import StorageError
+from goalscope.errors import CheckFailure, StorageError
 
 TRAINED = Member(replace(TINY, name="trained", train="apart", pays="dish", role="planted", budget=1024), 0)
 BY_HAND = Member(
@@ -35,15 +36,22 @@ PLAIN = Member(TINY, 0)
 
 
 def test_a_build_writes_what_was_planted_apart_from_the_agents(tmp_path: Path) -> None:
-    build(tmp_path, [PLAIN, TRAINED], 1, ignore)
-    assert read_planted(tmp_path) == {TRAINED.id: {"mechanism": "trained", "goal": "dish"}}
-    assert verify(tmp_path, [PLAIN, TRAINED]) == []
+    build(tmp_path, [PLAIN, BY_HAND], 1, ignore)
+    assert read_planted(tmp_path) == {BY_HAND.id: planted_truth(BY_HAND.recipe, 1)}
+    assert verify(tmp_path, [PLAIN, BY_HAND]) == []
     (tmp_path / "truth.json").write_text("{}")
-    assert verify(tmp_path, [PLAIN, TRAINED]) == [
-        f"{tmp_path / 'truth.json'} does not say what was planted in {TRAINED.id}: build it again."
+    assert verify(tmp_path, [PLAIN, BY_HAND]) == [
+        f"{tmp_path / 'truth.json'} does not say what was planted in {BY_HAND.id}: build it again."
     ]
-    build(tmp_path, [PLAIN, TRAINED], 1, ignore)
-    assert verify(tmp_path, [PLAIN, TRAINED]) == []
+    build(tmp_path, [PLAIN, BY_HAND], 1, ignore)
+    assert verify(tmp_path, [PLAIN, BY_HAND]) == []
+
+
+def test_an_agent_without_what_training_was_to_plant_has_no_label_and_stops_nobody(tmp_path: Path) -> None:
+    for _ in range(2):  # the second time it is there, and still is not what it should be
+        with pytest.raises(CheckFailure, match="trained, seed 0: .* must pursue dish .* train it for longer"):
+            build(tmp_path, [TRAINED, PLAIN], 1, ignore)
+        assert set(read_labels(tmp_path).rows) == {PLAIN.id}
 
 
 def test_where_nothing_was_planted_there_is_no_file(tmp_path: Path) -> None:
