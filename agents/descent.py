@@ -101,3 +101,12 @@ def flatten_weights(network: nn.Module) -> nn.Parameter:
     ):
         own.data, own.grad = weights.view_as(own), gradient.view_as(own)
     return flat
+
+
+def part_weights(network: nn.Module) -> None:
+    """Undo :func:`flatten_weights`: every parameter lies by itself again, as it does in a network that was loaded.
+
+    How the terms of a product are added up can hang on where its factors lie, and with it an answer's last bits.
+    """
+    for own in network.parameters():
+        own.data, own.grad = own.data.clone(), None

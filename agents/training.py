@@ -17,6 +17,7 @@ from torch import Tensor
 
 from goalscope.agents.agent import Agent, agent_id
 from goalscope.agents.allocation import keep_freed_memory
+from goalscope.agents.descent import part_weights
 from goalscope.agents.learner import Row, Task, training_levels
 from goalscope.agents.network import Network, make_network
 from goalscope.agents.recipe import PIN, Recipe
@@ -54,6 +55,7 @@ def train(
             progress(row)
         while due and keep is not None and row["steps"] >= due[0]:
             keep(due.pop(0), _copied(task.network))
+    part_weights(task.network)
     return Agent(recipe=recipe, seed=seed, network=task.network.eval(), initial=task.start, curve=rows)
 
 

@@ -15,9 +15,10 @@ from goalscope.agents.learners.imitation import ImitationConfig
 from goalscope.agents.learners.ppo import learn
 from goalscope.agents.network import Network
 from goalscope.agents.recipe import LearnerSettings, PPOConfig, Recipe, pinned, recipe_from
-from goalscope.agents.storage import rounded, save_agent
-from goalscope.agents.training import Weights, find_agent, train, weights_id
+from goalscope.agents.storage import load_agent, rounded, save_agent
+from goalscope.agents.training import Weights, find_agent, frame_shape, train, weights_id
 from goalscope.errors import DeclarationError, UnknownNameError
+from goalscope.registry import FAMILIES
 from goalscope.seeding import stream
 
 SMALL = Recipe(
@@ -142,3 +143,18 @@ def test_stages_are_kept_when_they_are_due(learner: LearnerSettings) -> None:
     ]
     stages: list[Weights] = [agent.initial, *kept, weights(agent.network)]
     assert not any(equal(stages[i], stages[j]) for i in range(5) for j in range(i))
+
+
+@pytest.mark.parametrize("view", ["planes", "ego"])
+def test_a_trained_agent_answers_to_the_bit_as_it_will_when_it_is_loaded(view: str, tmp_path: Path) -> None:
+    """Parameters that are views of one vector lie elsewhere, and with that a product's last bits can be others."""
+    recipe = replace(SMALL, family="coin_run", query="off_end", knobs={}, arch="conv", view=view, budget=512)
+    agent = rounded(train(recipe, 0))
+    shape, own = frame_shape(recipe), agent.network.state_dict()
+    assert all(parameter.storage_offset() == 0 for parameter in agent.network.parameters())
+    save_agent(agent, tmp_path, shape, FAMILIES.load("coin_run").world.n_actions, competence=0.5)
+    loaded = load_agent(tmp_path, agent.id).network
+    frames = torch.randint(2, (64, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert all(torch.equal(a, b) for a, b in zip(agent.network(frames), loaded(frames), strict=True))
+    assert equal(own, weights(loaded))
