@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from goalscope.agents.agent import agent_id
 from goalscope.agents.pilot import PILOT_SEEDS
 from goalscope.agents.recipe import Recipe, recipe_from
-from goalscope.agents.storage import FORMAT, manifests
+from goalscope.agents.storage import FORMAT, Manifest, manifests
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
 
@@ -49,7 +48,7 @@ def read_members(zoo: Path) -> list[Member]:
     """The members that a zoo lists in its ``zoo.json``; of a zoo without one, those whose manifests are there."""
     path = zoo / "zoo.json"
     if not path.exists():
-        return [Member(_recipe(zoo, manifest.recipe), manifest.seed) for manifest in manifests(zoo / "agents")]
+        return [Member(recipe_of(zoo, manifest), manifest.seed) for manifest in manifests(zoo / "agents")]
     try:
         data = json.loads(path.read_text())
         if data["format"] != FORMAT:
@@ -61,11 +60,13 @@ def read_members(zoo: Path) -> list[Member]:
         ) from error
 
 
-def _recipe(zoo: Path, data: dict[str, Any]) -> Recipe:
+def recipe_of(zoo: Path, manifest: Manifest) -> Recipe:
+    """The recipe of one of a zoo's agents. Raises a StorageError that names the manifest that holds none."""
     try:
-        return recipe_from(data)
+        return recipe_from(manifest.recipe)
     except (ValueError, TypeError) as error:
-        raise StorageError(f"{zoo} holds an agent of a recipe that cannot be read: {error}.") from error
+        path = zoo / "agents" / f"{manifest.agent_id}.json"
+        raise StorageError(f"{path} has no readable recipe: {error}. Build the agent again.") from error
 
 
 def write_members(zoo: Path, wanted: Sequence[Member]) -> None:

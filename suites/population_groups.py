@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from goalscope.agents.labels import QUERY_LEVELS, Labels, read_labels, read_stages
 from goalscope.agents.measure import Measures, query_distribution, random_outcomes
-from goalscope.agents.members import SEEDS_BY_ROLE
+from goalscope.agents.members import SEEDS_BY_ROLE, recipe_of
 from goalscope.agents.pilot import setting_key
-from goalscope.agents.recipe import Recipe, recipe_from
+from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import Manifest, manifests
 from goalscope.envs import Levels
 from goalscope.errors import StorageError
@@ -127,7 +127,7 @@ def read_census(zoo: Path) -> Census:
     stages = _stage_labels(zoo)
     by_setting: dict[str, list[tuple[Recipe, Manifest]]] = {}
     for manifest in found:
-        recipe = _recipe(zoo, manifest)
+        recipe = recipe_of(zoo, manifest)
         by_setting.setdefault(setting_key(recipe), []).append((recipe, manifest))
     groups = [_group(those[0][0], [m for _, m in those], labels, stages) for those in by_setting.values()]
     origins = Counter(_origin(manifest) for manifest in found)
@@ -140,15 +140,6 @@ def _stage_labels(zoo: Path) -> dict[int, Labels]:
     for row in read_stages(zoo):
         by_steps.setdefault(row["steps"], {})[row["agent_id"]] = row
     return {steps: Labels(zoo / "stages.parquet", rows) for steps, rows in sorted(by_steps.items())}
-
-
-def _recipe(zoo: Path, manifest: Manifest) -> Recipe:
-    try:
-        return recipe_from(manifest.recipe)
-    except ValueError as error:
-        raise StorageError(
-            f"{zoo / 'agents' / manifest.agent_id}.json has no readable recipe: {error}. Build the agent again."
-        ) from error
 
 
 def _origin(manifest: Manifest) -> str:

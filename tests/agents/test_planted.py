@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,6 @@ FAST_LEVELS = 48
 WALLS, OPEN = {"layout": "blocks"}, {"layout": "open"}
 QUERIES = {"coin_dish": ("apart", "coin"), "colour_shape": ("apart", "shape"), "coin_corner": ("other_corner", "coin")}
 SLIPS = {"coin_dish": 0.9, "colour_shape": 0.9, "coin_corner": 0.8}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
