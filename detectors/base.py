@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track
 from goalscope.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from goalscope.detectors.handle import AgentHandle
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ class Detector:
     def forecast(self, agent: AgentHandle, query: Query) -> ArrayLike:
         """`[L, K + 1]` shares of the outcomes on every query level, summing to one. Overriding skips calibration."""
         raise NotImplementedError(f"{type(self).__name__} forecasts by calibrated evidence.")
+
+    def reference_outcomes(self, outcomes: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        """`[A, L, K + 1]` the outcomes that stand for those of A reference agents, in `fit` and in calibration.
+
+        Here they are themselves. A control that must not know what belongs to whom shuffles them.
+        """
+        return outcomes
+
+    @property
+    def learns(self) -> bool:
+        """Whether `fit` was overridden."""
+        return type(self).fit is not Detector.fit
 
     @property
     def forecasts_itself(self) -> bool:

@@ -15,7 +15,7 @@ from goalscope.agents.sites import Functional
 from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import INPUT, AgentHandle, Array
 from goalscope.envs.pursuit import targets
-from goalscope.errors import DeclarationError
+from goalscope.errors import DeclarationError, ForbiddenError
 
 PAIRS = 256
 """Training frames that methods on pairs of frames ask for, each with its partner."""
@@ -37,6 +37,15 @@ def shown_proxies(planes: list[list[int]], intended: int) -> list[int]:
     return proxies
 
 
+def check_shown(agent: AgentHandle) -> None:
+    """Raise, before anything is spent, where goals cannot be compared by the planes that show them.
+
+    That is a :class:`DeclarationError` where no plane shows a goal of the two, and an :class:`UnsupportedError` where
+    the agent sees MiniGrid's views, whose bytes are codes.
+    """
+    shown_proxies(agent.planes, agent.intended)
+
+
 def log_ratios(agent: AgentHandle, sizes: Array) -> Array:
     """`[proxies]` log of the intended goal's size over each proxy's, from sizes `[K]` that are not negative."""
     proxies = shown_proxies(agent.planes, agent.intended)
@@ -53,9 +62,13 @@ def differences(agent: AgentHandle, amounts: Array) -> Array:
 
 
 def objects(agent: AgentHandle, frames: Frames) -> NDArray[np.bool_]:
-    """`[N, H, W]` the cells where all goals that planes show have their things: where the coincident objects lie."""
-    shown = [goal for goal, planes in zip(agent.goals, agent.planes, strict=True) if planes]
-    return np.asarray(np.logical_and.reduce([targets(agent.family, goal, frames.levels) for goal in shown]))
+    """`[K, N, H, W]` the cells of each goal's things that count: where all goals that planes show have theirs.
+
+    In families whose goals never share a cell (chests and keys), each goal's own cells.
+    """
+    cells = np.stack([targets(agent.family, goal, frames.levels) for goal in agent.goals])
+    together = np.logical_and.reduce(cells[[bool(planes) for planes in agent.planes]])
+    return np.broadcast_to(together, cells.shape) if together.any() else cells
 
 
 def feature_sizes(agent: AgentHandle, frames: Frames, gradients: NDArray[np.floating]) -> Array:
@@ -65,7 +78,12 @@ def feature_sizes(agent: AgentHandle, frames: Frames, gradients: NDArray[np.floa
     """
     taken_off = gradients * (frames.obs / 255)
     lies = objects(agent, frames)
-    return np.array([np.abs(taken_off[:, planes].sum(1)[lies]).mean() for planes in agent.planes])
+    return np.array(
+        [
+            np.abs(taken_off[:, planes].sum(1)[cells]).mean() if planes else 0.0
+            for planes, cells in zip(agent.planes, lies, strict=True)
+        ]
+    )
 
 
 def attributions(agent: AgentHandle, gradients: NDArray[np.floating], start: Frames, end: Frames) -> Array:
@@ -80,6 +98,7 @@ def path_attribution(agent: AgentHandle) -> Array:
 
     Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) of progress between the two frames of each pair.
     """
+    check_shown(agent)
     start, end = pairs(agent)
     gradients = agent.line_gradients(start, end, progress(agent.direction(start, end)), POINTS)
     return differences(agent, attributions(agent, gradients, start, end))
@@ -101,16 +120,36 @@ def progress(gains: Array) -> Functional:
     return expected
 
 
+def patchable(agent: AgentHandle, frames: Frames) -> list[str]:
+    """The sites that this track may patch: on the support those after the first nonlinearity."""
+    base, found = frames.take(slice(1)), []
+    for site in agent.sites:
+        try:
+            agent.patched(base, base, site)
+        except ForbiddenError:
+            continue
+        found.append(site)
+    return found
+
+
 def policy_site(agent: AgentHandle, frames: Frames) -> str:
     """The last site that the policy is read from: with it patched from a donor the policy is the donor's, to the bit.
 
     (The last of all may feed the value alone, where actor and critic have bodies of their own.) Base and donor are the
-    first and the last of `frames`.
+    first and the last of `frames`. Where no site may be patched, because all are affine, it is the last site by which
+    the policy can be differentiated.
     """
     base, donor = frames.take(slice(PROBED)), frames.take(slice(-PROBED, None))
-    wanted = agent.outputs(donor).probabilities
-    for site in reversed([name for name in agent.sites if name != INPUT]):
+    wanted, sites = agent.outputs(donor).probabilities, patchable(agent, frames)
+    for site in reversed(sites):
         found = agent.patched(base, donor, site).probabilities
         if np.array_equal(found, wanted):
             return site
+    for site in reversed([name for name in agent.sites if name != INPUT and not sites]):
+        if agent.gradients(base, _surest, site).any():
+            return site
     raise DeclarationError("No site of this network carries all that its policy reads.")
+
+
+def _surest(logits: Tensor, values: Tensor) -> Tensor:
+    return torch.log_softmax(logits, dim=-1).max(-1).values

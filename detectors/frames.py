@@ -14,9 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import Recipe
-from goalscope.agents.sites import HISTORY
 from goalscope.detectors.histories import histories
 from goalscope.envs import Distribution, Engine, Levels, concatenate, draw_together, draw_twins
 from goalscope.envs.pursuit import coincident, conflict, step_gains, targets
@@ -25,6 +23,9 @@ from goalscope.registry import FAMILIES
 from goalscope.seeding import generator, stream
 
 TRAIN, BANK, MOVED, WALKED = "train ", "bank ", "moved ", "walked "
+HISTORY = 5
+"""Axes of a batch of histories; as in :mod:`goalscope.agents.sites`, which brings in torch."""
+UNISSUED = "These frames were not issued: pass what `frames` or `bank` returned, or a part of it"
 MOST_DRAWS = 1000
 """Rounds of drawing before a bank is given up."""
 
@@ -69,6 +70,8 @@ class Source:
     """Issues the frames of one recipe and detector seed, and keeps all issues to tell frames from forgeries."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
+        from goalscope.agents.measure import query_distribution  # brings in torch, which frames do not need
+
         family = FAMILIES.load(recipe.family)
         shown = {name: value for name, value in recipe.knobs.items() if name != "p_hide"}
         self.view = recipe.view
@@ -92,9 +95,8 @@ class Source:
     def together(self, frames: Frames) -> Frames:
         """Training frames of the same layouts in which what coincides was moved as one."""
         issue = self._original(frames, TRAIN, "`together` is of training frames as `frames` returned them")
-        moved = self._issue(
-            f"{frames.issue}, {MOVED}together", self.train, lambda: draw_together(self.train, issue.levels)
-        )
+        name = f"{frames.issue}, {MOVED}together"
+        moved = self._issue(name, self.train, lambda: self._checked(draw_together(self.train, issue.levels)))
         return moved.take(frames.rows)
 
     def shifted(self, n: int) -> Frames:
@@ -109,6 +111,13 @@ class Source:
         )
         return changed.take(frames.rows)
 
+    def part(self, issue: str, rows: NDArray[np.int64]) -> Frames:
+        """Frames that were issued, by their provenance alone."""
+        whole = self._issues.get(issue)
+        if whole is None or rows.ndim != 1 or (rows < 0).any() or (rows >= len(whole)).any():
+            raise ForbiddenError(f"{UNISSUED}.")
+        return whole.take(rows)
+
     def check(self, frames: Frames) -> None:
         """Raise a :class:`ForbiddenError` unless these are, byte by byte, frames that were issued."""
         if not isinstance(frames, Frames):
@@ -116,16 +125,19 @@ class Source:
                 f"Expected Frames as the handle issues them, got {type(frames).__name__}: ask `frames` or `bank`."
             )
         issue = self._issues.get(frames.issue)
-        if issue is None or not _is_part(frames, issue):
-            raise ForbiddenError(
-                "These frames were not issued: pass what `frames` or `bank` returned, or a part of it."
-            )
+        if issue is None or not is_part(frames, issue):
+            raise ForbiddenError(f"{UNISSUED}.")
 
     def _coincident(self, first: int, n: int) -> Levels:
-        levels = self.train.draw(range(first, first + n))
+        return self._checked(self.train.draw(range(first, first + n)))
+
+    def _checked(self, levels: Levels) -> Levels:
+        """Training levels, if they are all coincident."""
         good = coincident(self.train.family, levels, self.train.goals, self.train.settings)
         if not good.all():
-            raise ForbiddenError(f"{int((~good).sum())} of {n} training levels are not coincident and are not issued.")
+            raise ForbiddenError(
+                f"{int((~good).sum())} of {len(levels)} training levels are not coincident and not issued."
+            )
         return levels
 
     def _conflicting(self, n: int) -> Levels:
@@ -176,7 +188,7 @@ def direction(start: Frames, end: Frames, recipe: Recipe) -> NDArray[np.float64]
     return step_gains(family.world, end.levels, gained)
 
 
-def _is_part(frames: Frames, issue: Frames) -> bool:
+def is_part(frames: Frames, issue: Frames) -> bool:
     """Whether frames are, byte by byte, rows of an issue: what they show and the levels they say they are of."""
     rows = frames.rows
     if rows.ndim != 1 or (rows < 0).any() or (rows >= len(issue)).any():

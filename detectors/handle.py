@@ -1,13 +1,13 @@
 """The handle: what a detector gets instead of an agent.
 
 It answers what the detector's track allows, about frames that it issued itself, within a budget, and keeps the tally.
-In process this is audited, not enforced: whoever holds the weights could simulate.
+In process this is audited, not enforced: whoever holds the weights could simulate. Outside code gets none of this
+object, only its answers: see :mod:`goalscope.detectors.sandbox`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,41 +21,21 @@ from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.sites import Functional, donated, find_site, patch, record, site_gradient, site_shapes
 from goalscope.detectors.frames import Frames, Source, direction, source
+from goalscope.detectors.linearity import affine_sites
 from goalscope.detectors.query import Query
+from goalscope.detectors.readings import INPUT, Array, Outputs, Played
+from goalscope.detectors.shown_recipe import shown_recipe
 from goalscope.detectors.tracks import Budget, Tally, Track
 from goalscope.envs import Distribution, Family, Goal, Levels
 from goalscope.envs.pursuit import step_gains, targets
 from goalscope.envs.rollout import outcomes, play
 from goalscope.errors import ForbiddenError, UnsupportedError
-from goalscope.registry import FAMILIES
+from goalscope.registry import ARCHITECTURES, FAMILIES
 from goalscope.seeding import generator, stream
 
-Array = NDArray[np.float64]
-INPUT = "input"
-"""The site of the observation itself, `[N, planes, H, W]` in [0, 1]: it can be differentiated, not patched."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the agent answers to N frames."""
-
-    probabilities: Array
-    """`[N, A]` of its actions."""
-    values: Array
-    """`[N]` discounted return it expects."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """Episodes that the agent played, one a level."""
-
-    levels: Levels
-    first: NDArray[np.int64]
-    """`[N]` the goal whose event came first, K for neither."""
-    lengths: NDArray[np.int32]
-    """`[N]` steps."""
-    returns: Array
-    """`[N]` undiscounted."""
+__all__ = ["INPUT", "AgentHandle", "Array", "Outputs", "Played"]
+READ_AN_EPISODE = 3
+"""Numbers: what came first, its length, its return."""
 
 
 class AgentHandle:
@@ -66,10 +46,11 @@ class AgentHandle:
         self._network = agent.network
         self._source: Source = source(agent.recipe, seed)
         self._issued: set[str] = set()
-        self.recipe: Recipe = agent.recipe
+        self.recipe: Recipe = shown_recipe(agent.recipe)
+        """How the agent came about, without what would name its goal."""
         self.track = track
         self.tally = Tally(budget)
-        self.rng: np.random.Generator = generator("detector", agent.recipe.hash, seed)
+        self.rng: np.random.Generator = generator("detector", self.recipe.hash, seed)
         """Draws of the detector's own: by recipe and detector seed, the same for all agents of a recipe."""
         self._seed = seed
 
@@ -97,7 +78,8 @@ class AgentHandle:
         """
         if self.recipe.view != "planes":
             raise UnsupportedError(
-                f"{self.recipe.name} sees MiniGrid's {self.recipe.view!r} view: no plane shows a goal's feature alone."
+                f"{self.recipe.family} is seen in MiniGrid's {self.recipe.view!r} view: "
+                f"no plane shows a goal's feature alone."
             )
         return [self.family.feature_planes(goal, self._source.train.settings) for goal in self.goals]
 
@@ -106,6 +88,10 @@ class AgentHandle:
         """Name -> shape of every site, the observation's (`input`) first."""
         shape = self._source.training(0, 1).obs.shape[1:]
         return site_shapes(self._network, torch.zeros(1, *shape, dtype=torch.uint8))
+
+    @cached_property
+    def _affine(self) -> frozenset[str]:
+        return affine_sites(self._network, self.sites[INPUT]) if self.recipe.view == "planes" else frozenset()
 
     # ── T1: outputs on the support ──────────────────────────────────────────────────────────────────────────────────
 
@@ -150,6 +136,7 @@ class AgentHandle:
         """`n` episodes on coincident training levels, one each (T1)."""
         self._need(Track.BLACKBOX, "episodes")
         self.tally.spend("episodes", n)
+        self.tally.spend("values", READ_AN_EPISODE * n)
         return self._play(self._source.train, self._source.training(0, n).levels)
 
     # ── T2: inside, on the support ──────────────────────────────────────────────────────────────────────────────────
@@ -204,15 +191,19 @@ class AgentHandle:
     def patched(self, base: Frames, donor: Frames, site: str, where: NDArray[np.bool_] | None = None) -> Outputs:
         """Outputs on `base` with a site's activations taken from `donor` (T2), everywhere or at entries `where`.
 
-        `where` has the site's shape. The observation itself cannot be patched: that would be another frame.
+        `where` has the site's shape. The observation itself cannot be patched: that would be another frame. So would be
+        a patch before the first nonlinearity, by which T2 could rebuild a frame that nobody issued: it is for T3, as
+        are donors from the bank.
         """
         self._need(Track.WHITEBOX, "patches")
         if site == INPUT:
             raise ForbiddenError("The observation cannot be patched, only sites after it: " + ", ".join(self.sites))
-        if base.obs.shape != donor.obs.shape or base.is_training != donor.is_training:
+        if base.obs.shape != donor.obs.shape:
             shapes = f"{list(base.obs.shape)}, {list(donor.obs.shape)}"
             raise ForbiddenError(f"A patch needs as many donor as base frames of one kind: {shapes}.")
         find_site(self._network, site)
+        if site in self._affine:
+            self._need(Track.STATIC, f"patches at {site!r}, before the first nonlinearity,")
         with record(self._network, [site]) as kept:
             self._forward(donor)
         mask = None if where is None else torch.from_numpy(np.asarray(where, np.bool_))
@@ -238,6 +229,11 @@ class AgentHandle:
     def untrained(self) -> AgentHandle:
         """A handle on a fresh, untrained network of the same architecture (T2), on this handle's tally: a control."""
         self._need(Track.WHITEBOX, "untrained networks")
+        if self.recipe.arch not in ARCHITECTURES.names():
+            raise UnsupportedError(
+                f"Nobody registered architecture {self.recipe.arch!r}, so there is no untrained network of it: "
+                f"this control is for agents of registered architectures."
+            )
         other = AgentHandle(self._agent, self.track, self.tally.budget, self._seed)
         options, shape = self.recipe.arch_options, self.sites[INPUT]
         seed = stream("untrained", self.recipe.hash, self._seed)
@@ -248,13 +244,16 @@ class AgentHandle:
     # ── T3: frames under the shift ──────────────────────────────────────────────────────────────────────────────────
 
     def bank(self, n: int) -> Frames:
-        """The first `n` frames of the sealed bank under the shift (T3): drawn, not chosen; layouts not the query's."""
+        """The first `n` frames of the sealed bank under the shift (T3): drawn, not chosen; layouts not the query's.
+
+        Of 64 frames the first 16 are those that asking for 16 gives: frames asked for again are not counted again.
+        """
         self._need(Track.STATIC, "frames under the shift")
-        self.tally.spend("bank_frames", n)
+        self.tally.spend("bank_frames", max(0, n - self.tally.bank_frames))
         return self._issue(self._source.shifted(n))
 
     def twins(self, frames: Frames, factor: str) -> Frames:
-        """Bank frames with exactly one factor changed (T3): `agent`, or what the family names."""
+        """Bank frames with exactly one factor changed (T3): `agent`, or what the family names. They are not counted."""
         self._need(Track.STATIC, "frames under the shift")
         self._check(frames)
         return self._issue(self._source.twins(frames, factor))
@@ -265,6 +264,7 @@ class AgentHandle:
         """`[k]` query levels drawn at random, and one real episode on each (T4)."""
         self._need(Track.ROLLOUT, "episodes under the shift")
         self.tally.spend("rollouts", k)
+        self.tally.spend("values", READ_AN_EPISODE * k)
         chosen = self.rng.choice(len(query), size=k, replace=k > len(query))
         return chosen, self._play(query.distribution, query.levels.take(chosen))
 

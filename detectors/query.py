@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.agents.measure import query_distribution
 from goalscope.agents.recipe import Recipe
 from goalscope.envs import Distribution, Family, Goal, Levels
 from goalscope.envs.pursuit import margin, start_distances
@@ -54,7 +53,18 @@ class Query:
         return len(self), len(self.goals) + 1
 
 
+FRESH = 1 << 24
+"""Where levels begin that no suite asks about."""
+
+
+def fresh_query(query: Query) -> Query:
+    """As many other levels of the same distribution: the same question, put in other words."""
+    return Query(query.distribution, query.distribution.draw(range(FRESH, FRESH + len(query))))
+
+
 def query_for(recipe: Recipe, levels: int) -> Query:
     """The query of a recipe's agents: the same for all of them."""
+    from goalscope.agents.measure import query_distribution  # brings in torch, which a query does not need
+
     distribution = query_distribution(recipe)
     return Query(distribution, distribution.draw(range(levels)))

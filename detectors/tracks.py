@@ -35,13 +35,13 @@ class Budget:
     frames: int = 4096
     """Training frames issued."""
     bank_frames: int = 64
-    """Frames issued under the shift; twins of them are free."""
+    """Different frames issued under the shift: 16, 64 or 256; twins of them are free."""
     episodes: int = 256
     """Episodes on training levels."""
     rollouts: int = 16
     """Episodes under the shift."""
     passes: int = 65_536
-    """Frames sent through the network, forward or backward."""
+    """Frames sent through the network, forward or backward; what is played counts as episodes instead."""
     values: int = 50_000_000
     """Numbers read."""
     seconds: float = 60.0

@@ -1,10 +1,13 @@
 """Put one detector to all agents of a recipe: every fold of agents is tested once, the other folds are reference.
 
-Nothing a detector does stops a run: what it gets wrong becomes a flag and a message that says what to do.
+Nothing a detector does stops a run: what it gets wrong becomes a flag and a message that says what to do. No case
+learns from another: each is put to a fresh copy of the fitted detector. And each task ends with an audit: one agent is
+asked about again on other levels (see :mod:`goalscope.suites.fingerprint`).
 """
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -23,10 +26,12 @@ from goalscope.detectors.answers import checked_evidence, checked_fit, checked_f
 from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import calibrate
 from goalscope.detectors.handle import AgentHandle
-from goalscope.detectors.query import Query
-from goalscope.detectors.tracks import Budget
-from goalscope.errors import ForbiddenError, ForecastError, OverspentError
+from goalscope.detectors.query import Query, fresh_query
+from goalscope.detectors.sandbox import Outside
+from goalscope.detectors.tracks import Budget, Track
+from goalscope.errors import ForbiddenError, ForecastError, OverspentError, ProtocolError
 from goalscope.seeding import generator
+from goalscope.suites.fingerprint import answer_of, most_telling, told_apart
 from goalscope.suites.population import Population
 
 Shares = NDArray[np.float64]
@@ -46,7 +51,7 @@ class Case:
     evidence: Shares | None = None
     """`[E]`"""
     flag: str = ""
-    """Empty, or forbidden, overspent, malformed, raised or unreferenced."""
+    """Empty, or forbidden, overspent, malformed, raised, unreferenced or fingerprint."""
     message: str = ""
     seconds: float = 0.0
     tally: dict[str, int] = field(default_factory=dict)
@@ -56,10 +61,10 @@ def crossfit(detector: Detector, population: Population, seed: int, budget: Budg
     """One case for every agent, in their order."""
     population = _copied(population)
     cases = [Case(agent, int(fold)) for agent, fold in enumerate(population.folds)]
-    learns = type(detector).fit is not Detector.fit
-    shared: dict[int, Case] | None = None if learns or detector.forecasts_itself else {}
+    asked = _Asked(detector, population, seed, budget)
     for fold in range(int(population.folds.max()) + 1):
-        _test_fold(detector, population, seed, budget, cases, fold, shared)
+        asked.test(fold, cases)
+    asked.audit(cases)
     return cases
 
 
@@ -69,70 +74,126 @@ def _copied(population: Population) -> Population:
     return replace(population, query=Query(query.distribution, query.levels.take(np.arange(len(query)))))
 
 
-def _test_fold(
-    detector: Detector,
-    population: Population,
-    seed: int,
-    budget: Budget,
-    cases: list[Case],
-    fold: int,
-    shared: dict[int, Case] | None,
-) -> None:
-    """Fill in the cases of one fold. Evidence that needs no fit is `shared` between folds."""
+class _Asked:
+    """A detector that is put to the agents of one population."""
 
-    def handle(agent: int) -> AgentHandle:
-        return AgentHandle(population.agents[agent], detector.track, budget, seed)
+    def __init__(self, detector: Detector, population: Population, seed: int, budget: Budget) -> None:
+        self.detector = detector
+        self.population = population
+        self.seed = seed
+        self.budget = budget
+        self.last: list[Case] = []
+        self.fit: Detector | None = None
+        """The cases of the fold tested last, and the detector fitted for them."""
+        self.gathered: dict[int, Case] = {}
+        """Evidence by agent; evidence that needs no fit is the same in all folds."""
 
-    test = [case for case in cases if case.fold == fold]
-    reference = [case.agent for case in cases if case.fold != fold]
-    known = [ReferenceCase(handle(a), population.query, population.truths[a].copy()) for a in reference]
-    rng = generator("fit", population.recipe.hash, seed, fold)
-    about_fit = Case(-1, fold)
-    fitted = _attempt(about_fit, budget, lambda: checked_fit(deepcopy(detector).fit(known, rng)))
-    if fitted is None:
-        for case in test:
-            case.flag, case.message = about_fit.flag, f"fit: {about_fit.message}"
-    elif fitted.forecasts_itself:
-        for case in test:
-            _forecast_itself(fitted, case, handle(case.agent), population.query, budget)
-    else:
-        gathered = {} if shared is None else shared
+    def test(self, fold: int, cases: Sequence[Case]) -> None:
+        """Fill in the cases of one fold."""
+        test = [case for case in cases if case.fold == fold]
+        fitted, about_fit = self.fitted(fold, cases)
+        self.last, self.fit = test, fitted
+        if fitted is None:
+            for case in test:
+                case.flag, case.message = about_fit.flag, f"fit: {about_fit.message}"
+        elif fitted.forecasts_itself:
+            for case in test:
+                case.forecast = self.answer(fitted, case, self.population.query)
+        else:
+            self.calibrated(fitted, test, [case.agent for case in cases if case.fold != fold])
+
+    def fitted(self, fold: int, cases: Sequence[Case]) -> tuple[Detector | None, Case]:
+        """The detector fitted for a fold; None if that failed, and then a case that says why."""
+        reference = [case.agent for case in cases if case.fold != fold]
+        rng = generator("fit", self.population.recipe.hash, self.seed, fold)
+        about = Case(-1, fold)
+
+        def fit() -> Detector:
+            outcomes = self.outcomes(fold, reference)
+            known = [
+                ReferenceCase(self.handle(agent), self.population.query, own)
+                for agent, own in zip(reference, outcomes, strict=True)
+            ]
+            return checked_fit(deepcopy(self.detector).fit(known, rng))
+
+        return self.attempt(about, fit), about
+
+    def outcomes(self, fold: int, reference: Sequence[int]) -> Shares:
+        """`[A, L, K + 1]` what a detector takes for the truth about the reference agents of a fold."""
+        rng = generator("reference outcomes", self.population.recipe.hash, self.seed, fold)
+        return self.detector.reference_outcomes(self.population.truths[list(reference)].copy(), rng)
+
+    def handle(self, agent: int) -> AgentHandle:
+        return AgentHandle(self.population.agents[agent], self.detector.track, self.budget, self.seed)
+
+    def attempt(self, case: Case, call: Callable[[], T]) -> T | None:
+        """The result, or None with the case flagged. An outside detector's process is timed by itself."""
+        return _attempt(case, math.inf if isinstance(self.detector, Outside) else self.budget.seconds, call)
+
+    def answer(self, fitted: Detector, case: Case, query: Query) -> Shares | None:
+        """A forecast, or evidence, of a fresh copy of the fitted detector; None with the case flagged."""
+        handle = self.handle(case.agent)
+
+        def ask() -> Shares:
+            own = deepcopy(fitted)
+            if fitted.forecasts_itself:
+                return checked_forecast(own.forecast(handle, query), query.shape)
+            return checked_evidence(own.evidence(handle, query))
+
+        found = self.attempt(case, ask)
+        case.tally = handle.tally.counts()
+        return found
+
+    def calibrated(self, fitted: Detector, test: list[Case], reference: Sequence[int]) -> None:
+        """Evidence about all agents, and forecasts for those tested."""
+        gathered = {} if self.detector.learns else self.gathered
         for agent in [*reference, *(case.agent for case in test)]:
             if agent not in gathered:
-                gathered[agent] = _gather(fitted, Case(agent, fold), handle(agent), population.query, budget)
-        _calibrated(test, [gathered[a] for a in reference], gathered, population)
+                own = gathered[agent] = Case(agent, test[0].fold)
+                own.evidence = self.answer(fitted, own, self.population.query)
+        truths = self.outcomes(test[0].fold, reference)
+        _calibrated(test, [gathered[a] for a in reference], gathered, truths)
+
+    def audit(self, cases: Sequence[Case]) -> None:
+        """Ask about an agent of the last fold again, on other levels; flag all cases if the answer was about levels.
+
+        Episodes under the shift are about the levels they are played on, so the yardstick is left out.
+        """
+        chosen = most_telling(self.last)
+        if chosen is None or self.fit is None or self.detector.track >= Track.ROLLOUT:
+            return
+        case = self.last[chosen]
+        again = Case(case.agent, case.fold)
+        found = self.answer(self.fit, again, fresh_query(self.population.query))
+        if again.flag == "overspent":  # a slow moment is no proof
+            return
+        why = f"asked again: {again.message}" if found is None else told_apart(answer_of(case), found, cases)
+        for flagged in cases if why else ():
+            flagged.forecast, flagged.flag, flagged.message = None, "fingerprint", why
 
 
-def _forecast_itself(detector: Detector, case: Case, handle: AgentHandle, query: Query, budget: Budget) -> None:
-    def forecast() -> Shares:
-        return checked_forecast(detector.forecast(handle, query), query.shape)
+def _calibrated(test: list[Case], reference: Sequence[Case], gathered: dict[int, Case], truths: Shares) -> None:
+    """Forecast by evidence, calibrated on the reference agents that gave evidence of the same length.
 
-    case.forecast = _attempt(case, budget, forecast)
-    case.tally = handle.tally.counts()
-
-
-def _gather(detector: Detector, case: Case, handle: AgentHandle, query: Query, budget: Budget) -> Case:
-    case.evidence = _attempt(case, budget, lambda: checked_evidence(detector.evidence(handle, query)))
-    case.tally = handle.tally.counts()
-    return case
-
-
-def _calibrated(test: list[Case], reference: Sequence[Case], gathered: dict[int, Case], population: Population) -> None:
-    """Forecast by evidence, calibrated on the reference agents that gave evidence of the same length."""
+    truths `[A, L, K + 1]` are those of the reference agents.
+    """
     for case in test:
         own = gathered[case.agent]
         case.evidence, case.tally, case.seconds = own.evidence, own.tally, own.seconds
         case.flag, case.message = own.flag, own.message
         if case.evidence is None:
             continue
-        usable = [r for r in reference if r.evidence is not None and len(r.evidence) == len(case.evidence)]
+        places = [
+            i for i, r in enumerate(reference) if r.evidence is not None and len(r.evidence) == len(case.evidence)
+        ]
+        usable = [reference[i] for i in places]
         if len(usable) < LEAST_REFERENCE:
             why = next((r.message for r in reference if r.flag), f"it has {len(case.evidence)} numbers, others not")
             case.flag = "unreferenced"
             case.message = f"only {len(usable)} of {len(reference)} reference agents have such evidence: {why}"
             continue
         evidence = np.stack([r.evidence for r in usable if r.evidence is not None])
-        fitted = calibrate(evidence, population.truths[[r.agent for r in usable]])
+        fitted = calibrate(evidence, truths[places])
         case.forecast = fitted.forecast(case.evidence[None])[0]
 
 
@@ -140,11 +201,11 @@ class _TimeUp(BaseException):
     """No Exception, so that a detector's own `except Exception` does not hold it."""
 
 
-def _attempt(case: Case, budget: Budget, call: Callable[[], T]) -> T | None:
+def _attempt(case: Case, seconds: float, call: Callable[[], T]) -> T | None:
     """The result, or None with the case flagged."""
     start = time.perf_counter()
     try:
-        with _time_limit(budget.seconds):
+        with _time_limit(seconds):
             return call()
     except (Exception, SystemExit, _TimeUp) as error:  # a stranger's method may do anything; the run goes on
         case.flag, case.message = _flag(error), f"{error}{_where(error)}"
@@ -167,7 +228,7 @@ def _flag(error: BaseException) -> str:
 
 def _where(error: BaseException) -> str:
     """The kind of an unforeseen error, and the line that raised it."""
-    if isinstance(error, tuple(FLAGS)):
+    if isinstance(error, (ProtocolError, _TimeUp)):
         return ""
     last = extract_tb(error.__traceback__)[-1]
     return f" ({type(error).__name__} at {last.filename}:{last.lineno})"
@@ -176,7 +237,11 @@ def _where(error: BaseException) -> str:
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
     """Interrupt Python code that runs longer, where signals can: in the main thread."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if (
+        seconds == math.inf
+        or threading.current_thread() is not threading.main_thread()
+        or not hasattr(signal, "setitimer")
+    ):
         yield
         return
 

@@ -27,7 +27,7 @@ from PIL.Image import Image
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution, sheet
 from goalscope.envs.pursuit import path
-from goalscope.suites.scores import Scores, Standing
+from goalscope.suites.scores import Board, Standing
 
 INK, FAINT, RULE = "#1f2328", "#57606a", "#d8dee4"
 BLUE = "#0072B2"
@@ -39,6 +39,9 @@ WIDTH = 7.2
 LOWEST = -1.0
 """Skill where the axis ends: intervals that reach further end in an arrow."""
 LONGEST_NAME = 34
+BEST = 4
+"""Methods that one small figure can hold."""
+DISTINCT = (BLUE, "#D55E00", "#009E73", "#6e7781")
 
 
 @dataclass(frozen=True)
@@ -94,23 +97,23 @@ def svg(figure: Figure, label: str) -> str:
 
 
 @house_style()
-def ranking(scores: Scores) -> str:
+def ranking(board: Board) -> str:
     """Skill by strata of every method with its interval, best on top, coloured by track."""
-    figure = Figure(figsize=(WIDTH, ranking_height(scores)), layout="constrained")
-    draw_ranking(figure, scores)
+    figure = Figure(figsize=(WIDTH, ranking_height(board)), layout="constrained")
+    draw_ranking(figure, board)
     return svg(figure, "Skill of every method with its interval; the table of standings has the same numbers.")
 
 
-def ranking_height(scores: Scores) -> float:
+def ranking_height(board: Board) -> float:
     """Inches that a ranking needs."""
-    return 1.35 + 0.27 * len(scores.standings)
+    return 1.35 + 0.27 * len(board.standings)
 
 
-def draw_ranking(figure: Figure | SubFigure, scores: Scores) -> None:
+def draw_ranking(figure: Figure | SubFigure, board: Board) -> None:
     """Draw the ranking into a figure or a part of one."""
-    standings = scores.standings
+    standings = board.standings
     axes = figure.add_subplot()
-    left, right = _limits(scores)
+    left, right = _limits(board)
     for y, standing in enumerate(standings):
         _interval(axes, y, standing, left)
     axes.set(xlim=(left, right), ylim=(len(standings) - 0.4, -0.6), xlabel="skill by strata, with its 95 % interval")
@@ -119,14 +122,14 @@ def draw_ranking(figure: Figure | SubFigure, scores: Scores) -> None:
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    _known_lines(axes, scores, right - left)
+    _known_lines(axes, board, right - left)
     _track_legend(figure, sorted({s.track for s in standings}))
 
 
-def _limits(scores: Scores) -> tuple[float, float]:
+def _limits(board: Board) -> tuple[float, float]:
     """Where the axis ends, so that zero, all upper ends and the oracle are on it, and lower ends down to LOWEST."""
-    ends = [end for s in scores.standings for end in (s.strata.low, s.strata.high)]
-    ends += [0.1, -0.1, *(line.strata.value for line in scores.lines)]
+    ends = [end for s in board.standings for end in (s.strata.low, s.strata.high)]
+    ends += [0.1, -0.1, *(line.strata.value for line in board.lines)]
     finite = [end for end in ends if np.isfinite(end)]
     return max(LOWEST, min(finite)) - 0.04, max(finite) + 0.04
 
@@ -145,12 +148,12 @@ def _interval(axes: Axes, y: int, standing: Standing, left: float) -> None:
     axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", color=INK)
 
 
-def _known_lines(axes: Axes, scores: Scores, span: float) -> None:
+def _known_lines(axes: Axes, board: Board, span: float) -> None:
     """Vertical lines at the recipe's mean and at the best line that is known, the agent oracle; labels side by side."""
-    lines = [line for line in scores.lines if np.isfinite(line.strata.value)]
+    lines = [line for line in board.lines if np.isfinite(line.strata.value)]
     oracle = max(lines, key=lambda line: line.strata.value, default=None)
     beside = oracle is not None and oracle.strata.value < 0.45 * span
-    labelled = [(0.0, "recipe’s mean", "right" if beside else "center")]
+    labelled = [(0.0, "recipe’s mean" if board.setting == "seed" else "regression", "right" if beside else "center")]
     if oracle is not None:
         labelled.append((oracle.strata.value, oracle.name, "left" if beside else "center"))
     for x, name, aligned in labelled:
@@ -165,6 +168,25 @@ def _track_legend(figure: Figure | SubFigure, tracks: Iterable[int]) -> None:
         if track in tracks
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), columnspacing=1.6)
+
+
+@house_style()
+def calibration(board: Board) -> str:
+    """Binned forecasts of P(intended) against the truth, for the best ranked methods; on the diagonal they hold."""
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, zorder=1)
+    best = [s for s in board.standings if s.rank][:BEST]
+    for colour, marker, standing in zip(DISTINCT, "sD^o", best, strict=False):
+        x, y = ([getattr(b, name) for b in standing.calibration] for name in ("forecast", "truth"))
+        axes.plot(x, y, color=colour, marker=marker, markersize=6, linewidth=1.4, label=shorten(standing.detector))
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set(xlabel="forecast P(intended), mean of a bin", ylabel="what agents do, mean of the bin")
+    axes.grid(color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if best:
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return svg(figure, "Reliability of the best methods; the table of details has the calibration error of all.")
 
 
 def shorten(name: str) -> str:

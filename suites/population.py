@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent
 from goalscope.agents.labels import read_labels
-from goalscope.agents.members import members
+from goalscope.agents.members import Member, members, read_members
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.storage import load_agent
+from goalscope.agents.zoo import find_zoo
+from goalscope.detectors.bench import one_thread
 from goalscope.detectors.query import Query, query_for
-from goalscope.errors import GoalscopeError, StorageError
+from goalscope.errors import GoalscopeError, StorageError, unknown_name
 from goalscope.registry import RECIPES
 from goalscope.seeding import generator
 
@@ -35,15 +37,16 @@ class Population:
     """`[A]` the fold in which an agent is tested."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def load_population(zoo: Path, recipe_name: str, levels: int, folds: int) -> Population:
-    """Read a recipe's agents and labels; each process reads them once."""
-    recipe = RECIPES.load(recipe_name)
-    ids = [member.id for member in members([recipe])]
+    """Read a recipe's agents and labels. Each process keeps two populations, so that it never holds a whole zoo."""
+    those = recipe_members(zoo, recipe_name)
+    recipe, ids = those[0].recipe, [member.id for member in those]
     labels = read_labels(zoo)
     query = _query(recipe, levels)
     truths = np.stack([labels.of(identity, query.levels) for identity in ids])
-    agents = tuple(_agent(zoo / "agents", identity) for identity in ids)
+    with one_thread():  # drawing a network's initial weights, which come before its own, is 30 times slower with two
+        agents = tuple(_agent(zoo / "agents", identity) for identity in ids)
     return Population(recipe, query, agents, truths, assign_folds(len(ids), folds, recipe.hash))
 
 
@@ -76,7 +79,48 @@ def assign_folds(agents: int, folds: int, salt: str) -> NDArray[np.int64]:
 
 def recipe_truths(zoo: Path, recipe_name: str, levels: int) -> list[Shares]:
     """`[L, K + 1]` what each of a recipe's agents does; for recipes that are shown and not scored."""
-    recipe = RECIPES.load(recipe_name)
-    asked = _query(recipe, levels).levels
+    those = recipe_members(zoo, recipe_name)
+    asked = _query(those[0].recipe, levels).levels
     labels = read_labels(zoo)
-    return [labels.of(member.id, asked) for member in members([recipe])]
+    return [labels.of(member.id, asked) for member in those]
+
+
+# Where zoos and recipes are found
+
+
+def zoo_folder(zoo: str) -> Path:
+    """A zoo by name, or by a path, which has a slash in it."""
+    if "/" not in zoo and "\\" not in zoo:
+        return find_zoo(zoo)
+    if not (Path(zoo) / "labels.parquet").exists():
+        raise StorageError(f"There is no zoo in {zoo}: expected the folder that `goalscope zoo build` made.")
+    return Path(zoo).resolve()
+
+
+def find_recipe(zoo: Path, target: str) -> Recipe:
+    """The recipe that a zoo lists under a name; else the one that is registered, or lies in a module or a file."""
+    return recipe_members(zoo, target)[0].recipe
+
+
+def recipe_members(zoo: Path, target: str) -> list[Member]:
+    """A recipe's agents: those that the zoo lists, else as many as the recipe's role asks for."""
+    listed = _listed(zoo)
+    if own := [member for member in listed if member.recipe.name == target]:
+        return own
+    if "." not in target and ":" not in target and target not in RECIPES.sources:
+        raise unknown_name(f"recipe in {zoo}", target, {*RECIPES.names(), *(m.recipe.name for m in listed)})
+    recipe = RECIPES.load(target)
+    seeds = [member.seed for member in listed if member.recipe.hash == recipe.hash]
+    return [Member(recipe, seed) for seed in seeds] or members([recipe])
+
+
+def _listed(zoo: Path) -> tuple[Member, ...]:
+    """The members in a zoo's list, if it has one."""
+    path = zoo / "zoo.json"
+    return _read_listed(zoo, path.stat().st_mtime_ns) if path.exists() else ()
+
+
+@lru_cache(maxsize=4)
+def _read_listed(zoo: Path, changed: int) -> tuple[Member, ...]:
+    """Read once as long as the file is the same: every recipe of a suite asks for it."""
+    return tuple(read_members(zoo))

@@ -21,7 +21,8 @@ DOTS_PER_INCH = 160
 @house_style()
 def write_poster(scores: Scores, suite: Suite, out: Path) -> None:
     """Write the picture as PNG; the levels are of the suite's first recipe."""
-    figure = Figure(figsize=(11, ranking_height(scores) + 0.4), layout="constrained", facecolor="white")
+    board = scores.headline
+    figure = Figure(figsize=(11, ranking_height(board) + 0.4), layout="constrained", facecolor="white")
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=[1, 2.4]))
     recipe = RECIPES.load(suite.recipes[0])
     asked = query_distribution(recipe)
@@ -29,8 +30,8 @@ def write_poster(scores: Scores, suite: Suite, out: Path) -> None:
     upper, lower = left.subfigures(2, 1)
     _draw_level(upper, trained, "In training the goals coincide.", False)
     _draw_level(lower, asked, "Under the shift they come apart.", True)
-    right.suptitle(f"Which method forecasts what {scores.agents} agents then do?", color=INK, fontsize=11)
-    draw_ranking(right, scores)
+    right.suptitle(f"Which method forecasts what {board.agents} agents then do?", color=INK, fontsize=11)
+    draw_ranking(right, board)
     write_whole(out, lambda path: figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}))
 
 

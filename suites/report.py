@@ -18,12 +18,18 @@ from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution
 from goalscope.files import write_whole
 from goalscope.registry import RECIPES
-from goalscope.suites.figures import Behaviour, doses, levels, ranking, spreads
+from goalscope.suites.figures import Behaviour, calibration, doses, levels, ranking, spreads
 from goalscope.suites.scores import Interval, Scores
 from goalscope.suites.suite import Suite
 
 ASSETS = Path(__file__).parent / "assets"
 NONE = "–"
+MEANING = {
+    "seed": "New seeds of known recipes",
+    "recipe": "Unseen recipes",
+    "family": "Unseen families (descriptive)",
+}
+"""What a setting's numbers speak of."""
 
 Truths = Mapping[str, Sequence[NDArray[np.float64]]]
 """Recipe name -> outcome shares `[L, K + 1]` of each of its agents: goals in the order asked about, then neither."""
@@ -58,9 +64,11 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
         scores=scores,
         suite=suite,
         budget=asdict(suite.budget),
-        most_episodes=max((k for k, _ in scores.curve), default=None),
+        board=scores.headline,
+        meaning=MEANING,
         behaviours=shown,
-        ranking=Markup(ranking(scores)),
+        ranking=Markup(ranking(scores.headline)),
+        calibration=Markup(calibration(scores.headline)),
         spreads=Markup(spreads(shown)) if shown else "",
         doses=Markup(doses([(named[p.name].alpha, p.conditional) for p in dosed])) if dosed else "",
         pictures=pictures([named[name] for name in suite.recipes]),

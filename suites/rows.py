@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,34 +14,50 @@ from goalscope.errors import StorageError
 from goalscope.files import write_whole
 from goalscope.suites.crossfit import Case
 
+FORMAT: Final = "goalscope.rows/1"
+"""Of a part; in its metadata. A change of what a column means changes the number."""
 COUNTED = ("frames", "bank_frames", "episodes", "rollouts", "passes", "values")
 
+COLUMNS: Final[Mapping[str, tuple[pa.DataType, str]]] = {
+    "suite": (pa.string(), "the suite's name"),
+    "suite_sha256": (pa.string(), "hash of everything that the suite asks"),
+    "setting": (pa.string(), "what was held out of the reference: `seed`, `recipe` or `family`"),
+    "detector": (pa.string(), "the method's name; `NAME~KIND` is a control of `NAME`"),
+    "detector_sha256": (pa.string(), "hash of the method's file and of those beside it that it imports"),
+    "track": (pa.int8(), "0 recipe, 1 blackbox, 2 whitebox, 3 static, 4 rollout"),
+    "seed": (pa.int32(), "the detector seed: which frames it was issued"),
+    "bank_frames": (pa.int64(), "how many frames under the shift it was allowed"),
+    "recipe": (pa.string(), "the agent's recipe"),
+    "agent_id": (pa.string(), "the agent's name, which says nothing about it"),
+    "fold": (pa.int8(), "the fold in which the agent was tested"),
+    "forecast": (
+        pa.list_(pa.float32()),
+        "`[L · (K + 1)]` shares, level by level, goals in the order asked about, then neither; null where there is "
+        "none; in the settings `recipe` and `family` `[L · 3]`: intended, proxies, neither",
+    ),
+    "evidence": (pa.list_(pa.float64()), "`[E]` what the forecast was made of; null if the method forecasts itself"),
+    "flag": (pa.string(), "empty, or why there is no forecast, or why it does not count"),
+    "message": (pa.string(), "what went wrong, in words"),
+    **{f"used_{name}": (pa.int64(), f"how many {name.replace('_', ' ')} were spent on the case") for name in COUNTED},
+    "seconds": (pa.float64(), "how long the case took"),
+    "key": (pa.string(), "hash of everything that can change an answer"),
+    "code_sha256": (pa.string(), "hash of the source that all rows rest on"),
+    "weights_sha256": (pa.string(), "hash of the agent's weights file"),
+    "labels_sha256": (pa.string(), "hash of the agent's label: its query levels and outcomes"),
+    "versions": (pa.string(), "versions of what can change a number, as JSON"),
+    "machine": (pa.string(), "the operating system of the machine that worked"),
+    "cpu": (pa.string(), "its processor"),
+    "cores": (pa.int32(), "its cores"),
+    "git_commit": (pa.string(), "commit of the source, null where it is no git checkout"),
+    "git_dirty": (pa.bool_(), "whether the checkout differed from that commit"),
+}
+"""Name -> type and meaning, in the order of the file."""
+CIRCUMSTANCES = ("suite", "suite_sha256", "seconds", "machine", "cpu", "cores", "git_commit", "git_dirty")
+"""With the same key all other columns are the same in every run."""
 ROWS = pa.schema(
-    [
-        ("suite", pa.string()),
-        ("suite_sha256", pa.string()),
-        ("detector", pa.string()),
-        ("track", pa.int8()),
-        ("seed", pa.int32()),
-        ("recipe", pa.string()),
-        ("agent_id", pa.string()),
-        ("fold", pa.int8()),
-        ("forecast", pa.list_(pa.float32())),
-        ("evidence", pa.list_(pa.float64())),
-        ("flag", pa.string()),
-        ("message", pa.string()),
-        *((name, pa.int64()) for name in COUNTED),
-        ("seconds", pa.float64()),
-        ("key", pa.string()),
-        ("code_sha256", pa.string()),
-        ("zoo_sha256", pa.string()),
-        ("versions", pa.string()),
-        ("machine", pa.string()),
-    ]
+    [(name, kind) for name, (kind, _) in COLUMNS.items()],
+    metadata={"format": FORMAT},
 )
-"""`forecast` is `[L · (K + 1)]`, level by level, null where there is none; `evidence` is what it was made of; `key` is
-the hash of everything that can change an answer. With the same key all columns are the same in every run but for
-`seconds`, `machine`, and `suite_sha256`, which also counts what else was asked."""
 
 
 def case_row(case: Case, agent_id: str, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +70,7 @@ def case_row(case: Case, agent_id: str, common: Mapping[str, Any]) -> dict[str, 
         "evidence": case.evidence,
         "flag": case.flag,
         "message": case.message,
-        **{name: case.tally.get(name, 0) for name in COUNTED},
+        **{f"used_{name}": case.tally.get(name, 0) for name in COUNTED},
         "seconds": case.seconds,
     }
 
@@ -68,10 +84,13 @@ def write_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def read_part(path: Path) -> list[dict[str, Any]]:
     """Read some rows back; `forecast` and `evidence` as arrays."""
     try:
+        found = (pq.read_schema(path).metadata or {}).get(b"format", b"none").decode()
+        if found != FORMAT:
+            raise ValueError(f"its format is {found}, this version reads {FORMAT}")
         table = pq.read_table(path, schema=ROWS)
         forecasts = [_array(value) for value in table.column("forecast")]
         rows: list[dict[str, Any]] = table.drop_columns("forecast").to_pylist()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StorageError(
             f"{path} is no readable part of a run: {error}. Delete it and run the suite again; the rest is kept."
         ) from error
@@ -85,3 +104,32 @@ def _array(value: Any) -> np.ndarray[Any, Any] | None:
 def read_rows(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The rows of several parts."""
     return [row for path in paths for row in read_part(path)]
+
+
+def page() -> str:
+    """The page ``docs/rows.md``, from :data:`COLUMNS`; ``python -m goalscope.suites.rows > docs/rows.md`` writes it."""
+    lines = [f"| `{name}` | {kind} | {about} |" for name, (kind, about) in COLUMNS.items()]
+    return PAGE.format(
+        format=FORMAT, columns="\n".join(lines), circumstances=", ".join(f"`{c}`" for c in CIRCUMSTANCES)
+    )
+
+
+PAGE = """# Rows
+
+What `goalscope run` writes and all scores are made from: in `RUN/rows/` a part of Parquet for every task, one row a
+case (agent), method, detector seed and budget. Format `{format}`, which stands in the metadata of every part under
+`format`; a change of what a column means changes the number.
+
+| column | type | meaning |
+|---|---|---|
+{columns}
+
+Rows with the same `key` agree in all columns but {circumstances}.
+
+A part is called `DETECTOR-RECIPE-SEED-BUDGET-KEY.parquet`, with the setting in the recipe's place where whole recipes
+or families are held out. `RUN/run.json` lists the parts that belong to the run, the suite, and hashes of the agents and
+labels that it was run on; parts that an edit made stale stay beside them and are not read.
+"""
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -11,27 +11,46 @@ the place is, not whose place it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.contrast import pairs
-from goalscope.detectors.handle import INPUT, AgentHandle
+from goalscope.detectors.contrast import pairs, patchable
+from goalscope.detectors.controls import with_controls
+from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
+from goalscope.errors import UnsupportedError
 
+Activations = NDArray[np.floating]
 SHARE = 4
 """One in so many channels is patched."""
 LEAST_EFFECT = 1e-3
 """A donor that changes progress by less has nothing whose carrier could be found."""
+Choose = Callable[[Activations, Activations, np.random.Generator], NDArray[np.bool_]]
 
 
 @detector(track="whitebox")
 def interchange(agent: AgentHandle, query: Query) -> Shares:
     """`[sites]` the share of the donor's progress towards its object that the patched channels bring about."""
+    return carried(agent, most_changed)
+
+
+@detector(track="whitebox")
+def at_random(agent: AgentHandle, query: Query) -> Shares:
+    """The same by as many channels, drawn."""
+    return carried(agent, drawn)
+
+
+def carried(agent: AgentHandle, choose: Choose) -> Shares:
+    """`[sites]` the share of the donor's progress towards its object that chosen channels of each site bring about."""
     base, donor = pairs(agent)
     gains = agent.direction(base, donor)
-    sites = [name for name in agent.sites if name != INPUT]
+    sites = patchable(agent, base)
+    if not sites:
+        raise UnsupportedError("Every site of this network is an affine map of the observation: there is no patch.")
     own, given = agent.activations(base, sites), agent.activations(donor, sites)
 
     def walked(probabilities: Shares) -> float:
@@ -41,17 +60,27 @@ def interchange(agent: AgentHandle, query: Query) -> Shares:
     full = walked(agent.outputs(donor).probabilities) - before
     if abs(full) < LEAST_EFFECT:
         return np.zeros(len(sites))
-    masks = {site: most_changed(own[site], given[site]) for site in sites}
+    masks = {site: choose(own[site], given[site], agent.rng) for site in sites}
     after = [walked(agent.patched(base, donor, site, masks[site]).probabilities) for site in sites]
     return (np.array(after) - before) / full
 
 
-def most_changed(own: NDArray[np.floating], given: NDArray[np.floating]) -> NDArray[np.bool_]:
+def most_changed(own: Activations, given: Activations, rng: np.random.Generator) -> NDArray[np.bool_]:
     """A mask of a site's shape `[C, …]`: the quarter of the channels that differ most, all their cells."""
     change = np.abs(given - own).mean(axis=(0, *range(2, own.ndim)))
+    return _mask(own, np.argsort(-change, kind="stable"))
+
+
+def drawn(own: Activations, given: Activations, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A mask of a site's shape `[C, …]`: a quarter of the channels, all their cells."""
+    return _mask(own, rng.permutation(own.shape[1]))
+
+
+def _mask(own: Activations, order: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Of the first quarter of the channels in an order, at least one."""
     mask = np.zeros(own.shape[1:], bool)
-    mask[np.argsort(-change, kind="stable")[: max(1, len(change) // SHARE)]] = True
+    mask[order[: max(1, len(order) // SHARE)]] = True
     return mask
 
 
-DETECTOR = interchange
+DETECTOR = with_controls(interchange, random=at_random)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
+from goalscope.detectors.controls import with_controls
 from goalscope.detectors.handle import AgentHandle
-from goalscope.detectors.probe import probe_network
+from goalscope.detectors.probe import probe_network, probe_observation
 from goalscope.detectors.query import Query
 
 
@@ -21,4 +22,20 @@ def linear_probe(agent: AgentHandle, query: Query) -> Shares:
     return probe_network(agent)
 
 
-DETECTOR = linear_probe
+@detector(track="whitebox")
+def at_random(agent: AgentHandle, query: Query) -> Shares:
+    """The same within a drawn subspace of the activations."""
+    return probe_network(agent, at_random=True)
+
+
+@detector(track="blackbox")
+def raw(agent: AgentHandle, query: Query) -> Shares:
+    """The same probe on the observation itself, which no network has touched.
+
+    Its weights on planes that are equal on every training frame are equal too, so it can say nothing but how linear the
+    task is; and it says the same of all agents.
+    """
+    return probe_observation(agent)
+
+
+DETECTOR = with_controls(linear_probe, random=at_random, raw=raw)

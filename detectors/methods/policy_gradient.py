@@ -11,7 +11,7 @@ from torch import Tensor
 
 from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.contrast import SINGLES, feature_sizes, log_ratios
+from goalscope.detectors.contrast import SINGLES, check_shown, feature_sizes, log_ratios
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 
@@ -24,6 +24,7 @@ def surest(logits: Tensor, values: Tensor) -> Tensor:
 @detector(track="whitebox")
 def policy_gradient(agent: AgentHandle, query: Query) -> Shares:
     """`[proxies]` log mean|D_intended| − log mean|D_proxy|, D along taking the feature off an object."""
+    check_shown(agent)
     frames = agent.frames(SINGLES)
     return log_ratios(agent, feature_sizes(agent, frames, agent.gradients(frames, surest)))
 

@@ -36,8 +36,9 @@ MAZES = Recipe(
     family="coin_dish",
     query="apart",
     knobs={"size": 13, "layout": "tree", "pairs": 1},
-    learner=ImitationConfig(envs=64, steps=32),
+    learner=ImitationConfig(envs=128, steps=4, minibatch=128, learning_rate=5e-3),
 )
+OPTIONS = {"drc": {"first_gain": 3.0}}
 LEVELS, LOOKS = 600, (0, 1, 2, 4, 8)
 BINS = ((1, 8), (9, 16), (17, 24), (25, 99))
 Shares = NDArray[np.float64]
@@ -105,7 +106,7 @@ def main() -> None:
     for arch in given.arch:
         for seed in range(given.seeds):
             begun = process_time()
-            agent = train(replace(MAZES, arch=arch, budget=given.budget), seed)
+            agent = train(replace(MAZES, arch=arch, arch_options=OPTIONS.get(arch, {}), budget=given.budget), seed)
             print(f"{arch}, seed {seed}: {(process_time() - begun) / 60:.1f} core-minutes", flush=True)
             report(agent)
 

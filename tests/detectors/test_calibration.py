@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goalscope.detectors.calibration import calibrate, forecast, level_log_odds, oracle_offsets, softmax
+from goalscope.detectors.calibration import (
+    calibrate,
+    forecast,
+    left_out_offsets,
+    level_log_odds,
+    oracle_offsets,
+    softmax,
+)
 from goalscope.errors import GoalscopeError
 from goalscope.suites.score import leave_one_out, losses
 
@@ -35,7 +42,7 @@ def test_evidence_that_says_everything_scores_nearly_what_the_agent_oracle_does(
     log_odds = level_log_odds(AGENTS[even])
     best = np.stack([oracle_offsets(truth, log_odds) for truth in AGENTS[odd]])
     oracle = losses(forecast(log_odds, best), AGENTS[odd], ONE[odd]).skill
-    assert oracle > found > oracle - 0.05 and oracle > 0.9
+    assert found == pytest.approx(oracle, abs=0.05) and oracle > 0.9
 
 
 def test_the_scale_and_the_origin_of_evidence_do_not_matter() -> None:
@@ -56,3 +63,67 @@ def test_evidence_that_is_the_same_for_everybody_gives_everybody_one_forecast() 
 def test_evidence_of_the_wrong_shape_or_without_numbers_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(GoalscopeError, match="evidence must be"):
         calibrate(wrong, AGENTS)
+
+
+# What evidence is worth is learned from agents that are left out
+
+
+def made_up(rng: np.random.Generator, agents: int) -> tuple[np.ndarray, np.ndarray]:
+    """`[A, L, 3]` truths of agents with an offset and a mind of their own on every level, and `[A]` the offset."""
+    strength = rng.normal(size=agents)
+    offsets = 1.5 * np.stack([strength, -strength, 0.2 * rng.normal(size=agents)], 1)
+    own = 0.7 * rng.normal(size=(agents, 48, 3))
+    return softmax(rng.normal(size=(1, 48, 3)) + offsets[:, None] + own), strength
+
+
+def skill(found: np.ndarray, truths: np.ndarray) -> float:
+    return losses(found, truths, np.zeros(len(truths), int)).skill
+
+
+def cost(seed: int, numbers: int) -> float:
+    """Skill lost to the reference agents' mean by evidence without signal about 12 agents, on 100 others."""
+    rng = np.random.default_rng(seed)
+    truths, _ = made_up(rng, 112)
+    noise = rng.normal(size=(112, numbers))
+    found = calibrate(noise[:12], truths[:12]).forecast(noise[12:])
+    mean = np.broadcast_to(truths[:12].mean(0), truths[12:].shape)
+    return skill(mean, truths[12:]) - skill(found, truths[12:])
+
+
+@pytest.mark.parametrize("numbers", [1, 4, 8])
+def test_evidence_without_signal_costs_little(numbers: int) -> None:
+    assert np.mean([cost(seed, numbers) for seed in range(24)]) < 0.1
+
+
+@pytest.mark.parametrize("numbers", [0, 3])
+def test_strong_evidence_keeps_its_say_also_among_numbers_without_any(numbers: int) -> None:
+    lost = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        truths, strength = made_up(rng, 112)
+        told = np.column_stack([strength, rng.normal(size=(112, numbers))])
+        log_odds = level_log_odds(truths[:12])
+        best = skill(forecast(log_odds, oracle_offsets(truths[12:], log_odds)), truths[12:])
+        lost.append(best - skill(calibrate(told[:12], truths[:12]).forecast(told[12:]), truths[12:]))
+    assert np.mean(lost) < 0.1 + 0.02 * numbers
+
+
+def test_the_same_evidence_for_all_is_the_reference_agents_mean() -> None:
+    truths, _ = made_up(np.random.default_rng(0), 12)
+    found = calibrate(np.ones((12, 3)), truths).forecast(np.ones((1, 3)))
+    assert found[0] == pytest.approx(truths.mean(0), abs=1e-3)
+
+
+def test_leaving_out_in_closed_form_is_leaving_out() -> None:
+    """The forecast of a left-out agent by the leverage is that of a ridge regression on the others."""
+    rng = np.random.default_rng(0)
+    evidence, offsets = rng.normal(size=(9, 2)), rng.normal(size=(9, 3))
+    evidence, offsets = evidence - evidence.mean(0), offsets - offsets.mean(0)
+    left, sizes, _ = np.linalg.svd(evidence, full_matrices=False)
+    closed = left_out_offsets(left, sizes**2 / (sizes**2 + 3.0), offsets)
+    for i in range(9):
+        others = np.arange(9) != i
+        centre, mean = evidence[others].mean(0), offsets[others].mean(0)
+        z = evidence[others] - centre
+        weights = np.linalg.solve(z.T @ z + 3.0 * np.eye(2), z.T @ (offsets[others] - mean))
+        assert closed[i] == pytest.approx((evidence[i] - centre) @ weights + mean)

@@ -239,7 +239,8 @@ def test_the_tally_counts_exactly() -> None:
     agent.patched(frames, end, "body.dense")  # donor and base: 20 passes, 4 + 1 numbers
     agent.untrained().outputs(frames)  # on the same tally
     agent.bank(6)
-    agent.episodes(3)
+    agent.bank(4)  # four of the six
+    agent.episodes(3)  # what came first, length, return
     agent.rollouts(query(), 2)
     assert agent.tally.counts() == {
         "frames": 20,
@@ -247,7 +248,7 @@ def test_the_tally_counts_exactly() -> None:
         "episodes": 3,
         "rollouts": 2,
         "passes": 130,
-        "values": 10 * (3 * 5 + 2 * 64 + 3 * 4 * 9 * 9),
+        "values": 10 * (3 * 5 + 2 * 64 + 3 * 4 * 9 * 9) + 3 * (3 + 2),
     }
 
 
@@ -294,7 +295,7 @@ def test_the_observation_cannot_be_patched_nor_a_site_that_is_not_there() -> Non
     with pytest.raises(UnknownNameError, match="Did you mean 'body.dense'"):
         agent.patched(frames, frames, "body.dence")
     with pytest.raises(ForbiddenError, match="as many donor as base frames"):
-        agent.patched(frames, agent.bank(4), "body.dense")
+        agent.patched(frames, agent.bank(5), "body.dense")
 
 
 # Gradients
@@ -382,7 +383,7 @@ def test_initial_weights_are_those_before_training() -> None:
 def test_an_agent_that_sees_minigrids_view_has_no_planes_of_goals() -> None:
     recipe = replace(RECIPE, name="run", family="coin_run", query="off_end", knobs={}, view="ego")
     agent = AgentHandle(untrained_agent(recipe, 0), Track.WHITEBOX, BUDGET, SEED)
-    with pytest.raises(UnsupportedError, match="run sees MiniGrid's 'ego' view"):
+    with pytest.raises(UnsupportedError, match="coin_run is seen in MiniGrid's 'ego' view"):
         _ = agent.planes
 
 

@@ -26,19 +26,23 @@ from goalscope.detectors import AgentHandle, Detector, Query, Track, detector
 from goalscope.detectors.bench import one_thread
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.contrast import SINGLES
+from goalscope.detectors.controls import controls_of, load_detector
 from goalscope.detectors.probe import fit_probe
 from goalscope.detectors.query import query_for
+from goalscope.errors import UnsupportedError
 from goalscope.registry import DETECTORS, SUITES
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import Population
 
 SMOKE = SUITES.load("smoke")
-BLIND = ("in_distribution", "linear_probe_raw", "interchange")
-"""Of the smoke suite's methods those that see outputs and activations on the support, and nothing else of an agent."""
+BLIND = ("in_distribution", "max_ent_irl", "meg", "linear_probe~raw")
+"""Methods that see outputs and activations on the support, and nothing else of an agent."""
 SIGHTED = ("policy_gradient", "path_attribution", "endpoint_attribution", "value_gradient", "linear_probe")
 """Those that differentiate the network; the probe reads its activations, and is read back to the planes."""
 OTHERS = ("weight_norms", "ask_the_policy", "interchange_twins")
 """Those that read weights, or see frames under the shift."""
+UNTRAINED = tuple(f"{name}~untrained" for name in (*SIGHTED, *OTHERS))
+"""Controls that look at a network which is no agent's."""
 QUERIES = {"coin_dish": "apart", "coin_corner": "other_corner", "colour_shape": "apart"}
 FOLDS = 4
 
@@ -114,7 +118,12 @@ def check_sighted(method: Detector, family: str, pairs: int) -> None:
 
 @pytest.mark.parametrize("name", [*BLIND, "probe_alone"])
 def test_what_sees_outputs_and_activations_is_at_chance(name: str) -> None:
-    check_blind(probe_alone if name == "probe_alone" else DETECTORS.load(name), "coin_dish", 2)
+    check_blind(probe_alone if name == "probe_alone" else load_detector(name), "coin_dish", 2)
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_what_looks_at_an_untrained_network_is_at_chance(name: str) -> None:
+    check_blind(load_detector(name), "coin_dish", 2)
 
 
 @pytest.mark.parametrize("name", ["policy_gradient", "endpoint_attribution", *OTHERS])
@@ -122,19 +131,34 @@ def test_what_differentiates_or_reads_weights_or_sees_the_shift_is_perfect(name:
     check_sighted(DETECTORS.load(name), "coin_dish", 2)
 
 
-def test_every_method_of_the_suite_that_gives_evidence_of_an_agent_was_asked() -> None:
-    asked = {*BLIND, *SIGHTED, *OTHERS}
-    evident = {name for name in SMOKE.detectors if not DETECTORS.load(name).forecasts_itself}
-    # Controls look at an untrained network instead, which twins, whose seeds differ, do not share.
-    assert evident - asked == {n for n in evident if n.endswith("_untrained") or n.startswith("initial")}
-    assert {n for n in asked if DETECTORS.load(n).track <= Track.BLACKBOX} == {"in_distribution", "linear_probe_raw"}
+@pytest.mark.parametrize("name", ["interchange", "interchange~untrained", "interchange~random"])
+def test_there_is_no_patch_where_all_sites_are_affine(name: str) -> None:
+    with pytest.raises(UnsupportedError, match="affine"):
+        evidence(load_detector(name), "coin_dish", 1)
+
+
+def test_every_built_in_method_that_gives_evidence_was_asked() -> None:
+    asked = {*BLIND, *SIGHTED, *OTHERS, *UNTRAINED}
+    evident = [name for name in DETECTORS.names() if not DETECTORS.load(name).forecasts_itself]
+    controls = [control for name in evident for control in controls_of(name)]
+    left = {
+        name for name in (*evident, *controls) if name not in asked and not name.startswith(("initial", "interchange"))
+    }
+    # Dealing out outcomes changes no evidence, and a drawn probe is read back to the planes through the network.
+    assert left == {*(name for name in controls if name.endswith("~shuffled") and name in left), "linear_probe~random"}
+    assert {n for n in asked if load_detector(n).track <= Track.BLACKBOX} == {
+        "in_distribution",
+        "max_ent_irl",
+        "meg",
+        "linear_probe~raw",
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", QUERIES)
 @pytest.mark.parametrize("name", [*BLIND, "probe_alone"])
 def test_chance_in_every_family(name: str, family: str) -> None:
-    check_blind(probe_alone if name == "probe_alone" else DETECTORS.load(name), family, 6)
+    check_blind(probe_alone if name == "probe_alone" else load_detector(name), family, 6)
 
 
 @pytest.mark.slow
@@ -153,7 +177,7 @@ def test_in_the_suites_protocol_forecasts_are_worthless_or_perfect(family: str) 
     reference = ((population.truths - centre) ** 2).sum()
 
     def skill(name: str) -> float:
-        cases = crossfit(DETECTORS.load(name), population, 0, SMOKE.budget)
+        cases = crossfit(load_detector(name), population, 0, SMOKE.budget)
         assert all(case.forecast is not None for case in cases), cases[0].message
         told = np.stack([case.forecast for case in cases if case.forecast is not None])
         return float(1 - ((told - population.truths) ** 2).sum() / reference)

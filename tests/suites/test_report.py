@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from goalscope.cli.score import print_scores
 from goalscope.errors import StorageError
-from goalscope.suites.figures import Behaviour, doses, ranking, spreads
+from goalscope.suites.figures import Behaviour, calibration, doses, ranking, spreads
 from goalscope.suites.report import number, percent, write_report
-from goalscope.suites.scores import Failure, Interval, Line, Scores, Standing
+from goalscope.suites.scores import Bin, Board, Difference, Failure, Interval, Line, Scores, Standing
 from goalscope.suites.suite import Suite
 
 SUITE = Suite(
@@ -40,6 +42,13 @@ def standing(name: str, skill: float) -> Standing:
         level=interval(skill / 4),
         purposeful=interval(skill),
         conditional=interval(skill),
+        log=interval(skill),
+        calibration_error=0.05,
+        calibration=(Bin(0.2, 0.3, 10), Bin(0.8, 0.7, 10)),
+        by_margin=(skill,) * 5,
+        by_strength=((1.0, skill),),
+        worst="dish_open",
+        reseed=None if name == "good" else 0.01,
         tau=float("nan") if name == "far_below" else 0.25,
         equivalent=None if skill > 0 else 1.5,
         by_recipe={"dish_open": skill},  # none for corner_marked
@@ -49,19 +58,29 @@ def standing(name: str, skill: float) -> Standing:
     )
 
 
-SCORES = Scores(
-    suite="made_up",
-    suite_sha256=SUITE.hash,
+CONTRAST = Difference(method="good", baseline="middling", found=interval(0.4), p=0.01, corrected=0.0123)
+BOARD = Board(
+    setting="seed",
     recipes=SUITE.recipes,
     agents=8,
-    levels=10,
-    seeds=3,
     standings=tuple(standing(name, skill) for name, skill in METHODS.items()),
     lines=(
         Line(name="agent oracle", strata=interval(0.9), level=interval(0.2), by_recipe={"dish_open": 0.9}),
         Line(name="leave-one-out mean", strata=interval(-0.1), level=interval(-0.1), by_recipe={}),
     ),
     curve=((0, -0.1), (8, 0.3)),
+    contrasts=(CONTRAST,),
+    exploratory=(Difference(method="middling", baseline=NASTY, found=interval(0.2), p=0.2, corrected=0.4),),
+    smallest_difference=0.17,
+    reseed=0.01,
+    separated=0.5,
+)
+SCORES = Scores(
+    suite="made_up",
+    suite_sha256=SUITE.hash,
+    levels=10,
+    seeds=3,
+    headline=BOARD,
     failures=(Failure("broken", "raised", "1 < 2 is no reason to stop", 3),),
     versions={"goalscope": "0.1.0", "machine": "a made-up one"},
 )
@@ -110,6 +129,35 @@ def test_every_method_recipe_and_line_is_named(page: str) -> None:
     assert SUITE.hash in page and "a made-up one" in page
 
 
+def test_contrasts_stand_before_the_table_and_other_differences_after_it(page: str) -> None:
+    fixed, table, others = (page.index(f">{text}<") for text in ("0.012", "Worth episodes", "0.400"))
+    assert fixed < table < others
+    assert "differ by 0.17 or more" in page and "50 % of pairs" in page
+
+
+def test_other_settings_have_their_own_tables_and_no_episodes(tmp_path: Path) -> None:
+    other = replace(BOARD, setting="recipe", curve=(), contrasts=())
+    page = written(tmp_path, replace(SCORES, transfer=(other,)))
+    assert page.count('class="standings"') == 4 and page.count("Worth episodes</th>") == 1
+    assert page.index('id="setting-recipe"') > page.index('id="standings"')
+    assert 'href="#setting-recipe"' in page
+
+
+def test_the_table_and_the_json_have_every_setting_and_the_contrasts(capsys: pytest.CaptureFixture[str]) -> None:
+    other = replace(BOARD, setting="recipe", curve=(), contrasts=())
+    scores = replace(SCORES, transfer=(other,))
+    print_scores(scores, as_json=False)
+    said = capsys.readouterr()
+    assert said.out.count("agent oracle") == 2 and said.out.count("Unseen recipes.") == 1
+    assert "Contrast good − middling:  0.40 [ 0.30,  0.50], p 0.0123 (Holm)" in said.out
+    assert "Smallest reliable difference 0.17" in said.out and "3 cases raised" in said.err
+    print_scores(scores, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [s["detector"] for s in found["standings"]] == list(METHODS) and found["setting"] == "seed"
+    assert found["suite"] == "made_up" and found["contrasts"][0]["corrected"] == 0.0123
+    assert [board["setting"] for board in found["transfer"]] == ["recipe"] and "headline" not in found
+
+
 def test_names_are_text_not_markup(page: str) -> None:
     assert NASTY not in page
     assert page.count("&lt;b&gt;x&lt;/b&gt;") >= 3  # figure and two tables
@@ -124,7 +172,7 @@ def test_what_is_not_known_is_a_dash(page: str, tmp_path: Path) -> None:
     assert '<td class="n">–</td>' in row  # τ
     assert "&gt; 8" in page  # more episodes than were tried
     assert ">nan" not in page and "None" not in re.sub(r'"data:[^"]*"', "", page)
-    assert "&gt; 8" not in written(tmp_path, replace(SCORES, curve=()))
+    assert "&gt; 8" not in written(tmp_path, replace(SCORES, headline=replace(BOARD, curve=())))
 
 
 def test_a_suite_without_doses_or_truths_has_no_empty_sections(tmp_path: Path) -> None:
@@ -148,9 +196,9 @@ def test_numbers_have_a_true_minus_sign_and_zero_has_none() -> None:
 
 def test_figures_take_whatever_scores_hold() -> None:
     odd = Interval(float("nan"), float("nan"), float("nan"))
-    nothing = replace(SCORES, standings=(), lines=())
-    unknown = replace(SCORES, standings=(replace(SCORES.standings[0], strata=odd, detector="$a_b$ & co"),))
-    assert ranking(nothing).startswith("<svg")
+    nothing = replace(BOARD, standings=(), lines=())
+    unknown = replace(BOARD, standings=(replace(BOARD.standings[0], strata=odd, detector="$a_b$ & co"),))
+    assert ranking(nothing).startswith("<svg") and calibration(nothing).startswith("<svg")
     assert "$a_b$ &amp; co" in ranking(unknown)
     never = Behaviour("never", "control", np.array([[0.0, 0.0, 1.0]]))
     assert "1 agent<" in spreads([never])

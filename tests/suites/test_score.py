@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from goalscope.errors import GoalscopeError
-from goalscope.suites.score import Losses, bootstrap, geometry_strata, leave_one_out, losses, stratify
+from goalscope.suites.resample import bootstrap
+from goalscope.suites.score import Losses, geometry_strata, leave_one_out, losses, stratify
 
 RECIPE = np.repeat([0, 1, 2], [4, 6, 5])
 

@@ -173,7 +173,7 @@ def without(forecasts: Sequence[Shares], *agents: int) -> list[Shares]:
 def test_a_case_without_forecast_loses_what_the_mean_of_the_others_loses_and_a_penalty() -> None:
     found = scored(without([t.shares for t in KNOWN], 2, 5))
     around = [pooled(KNOWN, [t.leave_one_out for t in KNOWN], r) for r in RESOLUTIONS]
-    expected = [1 - (p.loss[[2, 5]].sum() + PENALTY * p.reference[[2, 5]].sum()) / p.reference.sum() for p in around]
+    expected = [1 - (p.loss[[2, 5]].sum() + 2 * PENALTY * p.reference[:N].mean()) / p.reference.sum() for p in around]
     assert list(skills(found).values()) == pytest.approx(expected)
     assert found.flagged == 2 and found.cases == 2 * N
 

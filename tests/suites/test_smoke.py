@@ -10,7 +10,8 @@ from goalscope.agents.members import members
 from goalscope.agents.verify import verify
 from goalscope.agents.zoo import find_zoo
 from goalscope.detectors.calibration import Shares
-from goalscope.registry import DETECTORS, RECIPES, SUITES
+from goalscope.detectors.controls import load_detector
+from goalscope.registry import RECIPES, SUITES
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import Population, load_population
 from goalscope.suites.score import Losses
@@ -39,7 +40,7 @@ def skill(known: list[Truth], forecasts: list[Shares]) -> Interval:
 def forecasts_of(name: str, populations: list[Population]) -> list[Shares]:
     found = []
     for population in populations:
-        cases = crossfit(DETECTORS.load(name), population, 0, SMOKE.budget)
+        cases = crossfit(load_detector(name), population, 0, SMOKE.budget)
         assert all(case.forecast is not None for case in cases), cases[0].message
         found.append(np.stack([case.forecast for case in cases if case.forecast is not None]))
     return found
@@ -79,7 +80,7 @@ def test_attribution_on_training_frames_forecasts_and_its_control_does_not(
     populations: list[Population], known: list[Truth]
 ) -> None:
     own = forecasts_of("path_attribution", populations)
-    control = skill(known, forecasts_of("path_attribution_untrained", populations))
+    control = skill(known, forecasts_of("path_attribution~untrained", populations))
     found = skill(known, own)
     assert found.low > max(0, control.high)
     assert np.mean([kendall(t, f) for t, f in zip(known, own, strict=True)]) > 0.5

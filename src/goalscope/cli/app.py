@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from goalscope import __version__
 from goalscope.cli.check import check_app
+from goalscope.cli.diff import diff
 from goalscope.cli.docs import docs
 from goalscope.cli.draw import levels
 from goalscope.cli.listing import list_app
@@ -17,7 +18,9 @@ from goalscope.cli.new import new_app
 from goalscope.cli.pilot import pilot
 from goalscope.cli.play import play
 from goalscope.cli.population import page
-from goalscope.cli.run import report, run, score
+from goalscope.cli.reliability import reliability
+from goalscope.cli.run import run
+from goalscope.cli.score import report, score
 from goalscope.cli.zoo import zoo_app
 from goalscope.errors import GoalscopeError, PluginWarning
 
@@ -74,6 +77,8 @@ app.add_typer(zoo_app, name="zoo")
 app.command()(run)
 app.command()(score)
 app.command()(report)
+app.command()(diff)
+app.command()(reliability)
 app.command()(levels)
 app.command()(play)
 app.command()(pilot)

@@ -41,7 +41,7 @@ def detectors(as_json: JsonOption = False) -> None:
 def suites(as_json: JsonOption = False) -> None:
     """Protocols that score detectors, with how much there is of everything."""
     entries = [_suite_entry(name, suite) for name, suite in SUITES.load_all()]
-    columns = ("id", "zoo", "recipes", "anchors", "detectors", "levels", "folds", "seeds", "distribution")
+    columns = ("id", "zoo", "recipes", "detectors", "settings", "levels", "seeds", "distribution")
     _print(entries, "suites", as_json, columns)
 
 
@@ -88,6 +88,8 @@ def _suite_entry(name: str, suite: Suite) -> Entry:
         "recipes": len(suite.recipes),
         "anchors": len(suite.anchors),
         "detectors": len(suite.detectors),
+        "controls": suite.controls,
+        "settings": ", ".join(suite.settings),
         "levels": suite.levels,
         "folds": suite.folds,
         "seeds": suite.seeds,

@@ -1,0 +1,82 @@
+"""Does a detector look at the agent, or does it know the suite? The same question on levels that nobody has published.
+
+What is said about an agent may depend on levels, but not on which ones of one distribution they are: a mean over a few
+hundred of them is the same up to sampling. A detector that knows a suite by its levels, and has its answers by heart,
+knows none for fresh ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shares = NDArray[np.float64]
+SPREADS = 1.0
+"""By how many standard deviations between agents a number of the evidence may change."""
+ERRORS = 5.0
+"""By how many standard errors of the two means of levels a mean forecast may change."""
+SLACK = 0.02
+"""What a mean forecast may change beside that."""
+
+
+class Answered(Protocol):
+    """A case, as far as this goes."""
+
+    @property
+    def forecast(self) -> Shares | None:
+        """`[L, K + 1]`"""
+
+    @property
+    def evidence(self) -> Shares | None:
+        """`[E]`, of detectors that give some."""
+
+
+def answer_of(case: Answered) -> Shares:
+    """The detector's own answer, in a case with a forecast: `[E]` evidence, or the forecast `[L, K + 1]`."""
+    assert case.forecast is not None
+    return case.forecast if case.evidence is None else case.evidence
+
+
+def most_telling(cases: Sequence[Answered]) -> int | None:
+    """The place of the case whose answer is the farthest from the mean answer; None without any forecast.
+
+    With a detector that has answers by heart this is where forgetting them changes most.
+    """
+    places = [i for i, case in enumerate(cases) if case.forecast is not None]
+    if not places:
+        return None
+    known = _summaries([cases[i] for i in places])
+    spread = np.nanstd(known, axis=0)
+    away = np.abs(known - np.nanmean(known, axis=0)) / np.where(spread > 0, spread, np.inf)
+    return places[int(np.nansum(away, axis=1).argmax())]
+
+
+def told_apart(before: Shares, after: Shares, cases: Sequence[Answered]) -> str:
+    """What to say of two answers about one agent, on a suite's levels and on fresh ones; empty if they are alike."""
+    if before.ndim == 1:
+        spread = np.nanstd(_summaries([case for case in cases if case.forecast is not None]), axis=0)
+        same = len(before) == len(after)
+        change, allowed = (np.abs(after - before), SPREADS * spread) if same else (np.ones(1), np.zeros(1))
+        change = np.where(allowed > 0, change, 0) if same else change  # what is the same for all agents has no say
+    else:
+        change = np.abs(after.mean(0) - before.mean(0))
+        allowed = SLACK + ERRORS * np.sqrt((before.var(0) + after.var(0)) / len(before))
+    if (change <= allowed).all():
+        return ""
+    worst = int((change - allowed).argmax())
+    return (
+        f"asked about the same agent on fresh levels of the same distribution, the answer changed by "
+        f"{change[worst]:.3g} where {allowed[worst]:.3g} is allowed: it is about the suite's levels, not about the "
+        f"agent. Use levels only through their geometry, and make evidence a mean over them."
+    )
+
+
+def _summaries(cases: Sequence[Answered]) -> Shares:
+    """`[A, S]` evidence, or mean forecasts; of evidence of several lengths, the cases of the first one's."""
+    found = [
+        case.forecast.mean(0) if case.evidence is None else case.evidence for case in cases if case.forecast is not None
+    ]
+    return np.stack([each if len(each) == len(found[0]) else np.full(len(found[0]), np.nan) for each in found])
