@@ -84,19 +84,20 @@ class Calibration:
     intercept: Shares
     """`[K + 1]`"""
     log_odds: Shares
-    """`[L, K + 1]`"""
+    """Of the reference agents' levels: `[L, K + 1]`, or `[A, L, K + 1]` where they differ."""
 
-    def forecast(self, evidence: Shares) -> Shares:
-        """`[A, L, K + 1]` from evidence `[A, E]`."""
+    def forecast(self, evidence: Shares, log_odds: Shares | None = None) -> Shares:
+        """`[A, L, K + 1]` from evidence `[A, E]`, on levels of other log-odds `[L, K + 1]` if some are given."""
         offsets = (evidence - self.centre) / self.scale @ self.weights + self.intercept
-        return forecast(self.log_odds, offsets)
+        return forecast(self.log_odds if log_odds is None else log_odds, offsets)
 
 
-def calibrate(evidence: Shares, truths: Shares) -> Calibration:
+def calibrate(evidence: Shares, truths: Shares, log_odds: Shares | None = None) -> Calibration:
     """Fit on reference agents: evidence `[A, E]`, truths `[A, L, K + 1]`.
 
     Evidence is standardised; where it does not vary it has no say. With the same evidence for everybody the forecast is
-    the reference agents' mean.
+    the reference agents' mean. Agents that were asked on different levels come with their levels' log-odds
+    `[A, L, K + 1]`; by default all were asked on the same, whose log-odds are those of the mean outcome.
     """
     if len(evidence) != len(truths) or evidence.ndim != 2:
         raise GoalscopeError(f"evidence must be [A, E] for {len(truths)} agents, got shape {evidence.shape}.")
@@ -105,7 +106,8 @@ def calibrate(evidence: Shares, truths: Shares) -> Calibration:
     centre, spread = evidence.mean(0), evidence.std(0)
     varies = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(centre))
     scale = np.where(varies, spread, np.inf)
-    standard, log_odds = (evidence - centre) / scale, level_log_odds(truths)
+    standard = (evidence - centre) / scale
+    log_odds = level_log_odds(truths) if log_odds is None else log_odds
     weights = _weights(standard, truths, log_odds)
     return Calibration(centre, scale, weights, _common(standard @ weights, truths, log_odds), log_odds)
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure, SubFigure
 from goalscope.agents.measure import query_distribution
 from goalscope.envs import Distribution
 from goalscope.files import write_whole
-from goalscope.registry import RECIPES
 from goalscope.suites.figures import FAINT, INK, draw_levels, draw_ranking, house_style, ranking_height
+from goalscope.suites.population import find_recipe, zoo_folder
 from goalscope.suites.scores import Scores
 from goalscope.suites.suite import Suite
 
@@ -24,7 +24,7 @@ def write_poster(scores: Scores, suite: Suite, out: Path) -> None:
     board = scores.headline
     figure = Figure(figsize=(11, ranking_height(board) + 0.4), layout="constrained", facecolor="white")
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=[1, 2.4]))
-    recipe = RECIPES.load(suite.recipes[0])
+    recipe = find_recipe(zoo_folder(suite.zoo), suite.recipes[0])
     asked = query_distribution(recipe)
     trained = Distribution(asked.family, knobs=recipe.knobs)
     upper, lower = left.subfigures(2, 1)

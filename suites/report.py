@@ -17,8 +17,8 @@ from goalscope.agents.recipe import Recipe
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution
 from goalscope.files import write_whole
-from goalscope.registry import RECIPES
 from goalscope.suites.figures import Behaviour, calibration, doses, levels, ranking, spreads
+from goalscope.suites.population import find_recipe, zoo_folder
 from goalscope.suites.scores import Interval, Scores
 from goalscope.suites.suite import Suite
 
@@ -56,7 +56,8 @@ def pages() -> Environment:
 def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
     env = pages()
     env.filters.update(number=number, bounds=bounds, percent=percent, track=lambda t: Track(t).label)
-    named = {name: RECIPES.load(name) for name in suite.shown}
+    zoo = zoo_folder(suite.zoo)
+    named = {name: find_recipe(zoo, name) for name in suite.shown}
     groups = {name: behaviour(recipe, truths[name]) for name, recipe in named.items() if truths.get(name)}
     dosed = [groups[name] for name in suite.doses if name in groups]
     shown = [groups[name] for name in (*suite.recipes, *suite.anchors) if name in groups]

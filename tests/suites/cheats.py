@@ -1,5 +1,7 @@
 """A detector from outside that tries to cheat, in the way that its budget's number of rollouts says."""
 
+# mypy: ignore-errors
+
 # Written as somebody else's file would be: it is read by another process, and never imported by the tests.
 
 import ctypes
