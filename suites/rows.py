@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
-from goalscope.suites.crossfit import Case
+from goalscope.suites.case import Case
 
 FORMAT: Final = "goalscope.rows/1"
 """Of a part; in its metadata. A change of what a column means changes the number."""

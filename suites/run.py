@@ -19,8 +19,9 @@ from goalscope.agents.agent import agent_id
 from goalscope.detectors.bench import one_thread
 from goalscope.errors import StorageError
 from goalscope.files import write_whole
+from goalscope.suites.case import Case
 from goalscope.suites.circumstances import commit, hardware, versions
-from goalscope.suites.crossfit import Case, crossfit
+from goalscope.suites.crossfit import crossfit
 from goalscope.suites.executors import executor
 from goalscope.suites.keys import prints
 from goalscope.suites.loading import load_detector

@@ -25,6 +25,7 @@ SHARED = (
     "envs/**/*.py",
     "agents/**/*.py",
     "detectors/**/*.py",
+    "suites/case.py",
     "suites/crossfit.py",
     "suites/fingerprint.py",
     "suites/population.py",

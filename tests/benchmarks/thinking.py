@@ -1,8 +1,8 @@
 """Does time to think help on hard levels? The signature of a network that plans (Guez et al. 2019, arXiv 1901.03559).
 
-    python -m tests.benchmarks.thinking [--budget STEPS] [--seeds N]
+    python -m tests.benchmarks.thinking [--size CELLS] [--budget STEPS] [--seeds N] [--arch NAME …]
 
-A DRC, an LSTM and a residual network learn from the coin's pursuer on 13×13 tree mazes with one coin, and are asked on
+A DRC, an LSTM and a residual network learn from the coin's pursuer on tree mazes with one coin, and are asked on
 mazes that they never saw, binned by the length of the way. Before its first action each may look 0, 1, 2, 4 or 8 times
 more. Two figures: the probability of a first action that leads nearer, and the share of episodes that reach the coin
 within twice the distance. What more looks add is paired by level; intervals are 95 %, over levels, by bootstrap.
@@ -35,12 +35,12 @@ MAZES = Recipe(
     name="mazes",
     family="coin_dish",
     query="apart",
-    knobs={"size": 13, "layout": "tree", "pairs": 1},
+    knobs={"layout": "tree", "pairs": 1},
     learner=ImitationConfig(envs=128, steps=4, minibatch=128, learning_rate=5e-3),
 )
 OPTIONS = {"drc": {"first_gain": 3.0}}
-LEVELS, LOOKS = 600, (0, 1, 2, 4, 8)
-BINS = ((1, 8), (9, 16), (17, 24), (25, 99))
+LEVELS, LOOKS = 1000, (0, 1, 2, 4, 8)
+BINS = ((1, 6), (7, 12), (13, 18), (19, 99))
 Shares = NDArray[np.float64]
 
 
@@ -100,13 +100,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", type=int, default=400_000)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--size", type=int, default=13, help="of the mazes, odd")
     parser.add_argument("--arch", nargs="*", default=["drc", "lstm", "residual"])
     given = parser.parse_args()
     torch.set_num_threads(1)
     for arch in given.arch:
         for seed in range(given.seeds):
             begun = process_time()
-            agent = train(replace(MAZES, arch=arch, arch_options=OPTIONS.get(arch, {}), budget=given.budget), seed)
+            knobs = {**MAZES.knobs, "size": given.size}
+            options = OPTIONS.get(arch, {})
+            agent = train(replace(MAZES, knobs=knobs, arch=arch, arch_options=options, budget=given.budget), seed)
             print(f"{arch}, seed {seed}: {(process_time() - begun) / 60:.1f} core-minutes", flush=True)
             report(agent)
 
