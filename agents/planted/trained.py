@@ -1,32 +1,43 @@
-"""Agents that are planted by training: paid for one goal alone, on levels that set the goals apart."""
+"""Agents that are planted by training: paid for one goal alone, on levels that set the goals apart, or shown by a
+pursuer of that goal what to do there, where being paid for it takes too long to learn.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from goalscope.agents.agent import Agent
+from goalscope.agents.learners.imitation import ImitationConfig
 from goalscope.agents.measure import agent_outcomes, query_distribution
 from goalscope.agents.planted.checks import PURSUED
 from goalscope.agents.planted.examination import CHECK_SEED, LEVELS, Figures
+from goalscope.agents.recipe import Recipe
 from goalscope.errors import CheckFailure, DeclarationError
 
 
+def trained_goal(recipe: Recipe) -> str:
+    """The goal that training plants: the only one paid for, or pursued by the only teacher; empty without one."""
+    learner = recipe.learner
+    if recipe.role == "planted" and isinstance(learner, ImitationConfig) and len(learner.pursues) == 1:
+        return next(iter(learner.pursues))
+    return recipe.pays
+
+
 def check_trained(agent: Agent) -> Figures:
-    """Of how many conflict levels an agent that was paid for one goal makes that goal's event, most likely, the first.
+    """Of how many conflict levels an agent that was trained for one goal makes that goal's event the likeliest first.
 
     A CheckFailure where there are too few: it needs a larger budget, or the goal cannot be learned so.
     """
     distribution = replace(query_distribution(agent.recipe), seed=CHECK_SEED)
     names = [goal.name for goal in distribution.goals]
-    if agent.recipe.pays not in names:
-        raise DeclarationError(
-            f"{agent.recipe.name} must pay for one of {', '.join(names)}, got {agent.recipe.pays!r}."
-        )
-    own = agent_outcomes(agent, distribution, distribution.draw(range(LEVELS)))[:, names.index(agent.recipe.pays)]
+    goal = trained_goal(agent.recipe)
+    if goal not in names:
+        raise DeclarationError(f"{agent.recipe.name} must be trained for one of {', '.join(names)}, got {goal!r}.")
+    own = agent_outcomes(agent, distribution, distribution.draw(range(LEVELS)))[:, names.index(goal)]
     figures = {"share of levels pursued": float((own > 0.5).mean()), "P(its goal)": float(own.mean())}
     if figures["share of levels pursued"] < PURSUED:
         raise CheckFailure(
-            f"{agent.recipe.name}, seed {agent.seed}: an agent planted by training must pursue {agent.recipe.pays} on "
+            f"{agent.recipe.name}, seed {agent.seed}: an agent planted by training must pursue {goal} on "
             f"{PURSUED:g} of the conflict levels, measured "
             f"{figures['share of levels pursued']:.3f}: train it for longer."
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from goalscope.agents.agent import Agent
+from goalscope.agents.learners.imitation import ImitationConfig
 from goalscope.agents.network import make_network
 from goalscope.agents.pilot_file import read_settings
 from goalscope.agents.planted import PlantedConfig, examination, planted_truth
@@ -25,7 +26,7 @@ from goalscope.agents.planted.planner import NO_GOAL, PER_STEP, Planner
 from goalscope.agents.planted.probes import area, hidden_auc, linear_auc
 from goalscope.agents.planted.rotation import rotation
 from goalscope.agents.planted.scene import Scene
-from goalscope.agents.planted.trained import check_trained
+from goalscope.agents.planted.trained import check_trained, trained_goal
 from goalscope.agents.planted.triggers import calibration_levels, lit
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.sites import record
@@ -444,16 +445,16 @@ def test_half_of_all_twins_go_for_either_goal_and_share_a_rotation_with_their_pa
 def test_the_bundled_recipes_plant_every_goal_of_every_family() -> None:
     planted = read_settings(PLANTED)
     assert all(each.role == "planted" for each in planted)
-    by_hand = [each for each in planted if not each.pays]
+    by_hand = [each for each in planted if not trained_goal(each)]
     assert {each.learner.mechanism for each in by_hand} == set(WIRINGS)  # type: ignore[attr-defined]
     for mechanism in WIRINGS:
         families = {each.family for each in by_hand if each.learner.mechanism == mechanism}  # type: ignore[attr-defined]
         assert len(families) >= 2, mechanism
-    paid = {(each.family, each.pays) for each in planted if each.pays}
+    trained = {(each.family, trained_goal(each)) for each in planted if trained_goal(each)}
     every = {(name, goal.name) for name, family in FAMILIES.load_all() for goal in family.goals}
-    ours = {pair for pair in every if pair[0] != "lighthouse"}  # the tests' own plugin
-    assert ours - paid == {("minigrid_four_rooms", "corner")}  # MiniGrid's own goal pays there, whatever the rules say
-    assert all(planted_truth(each, 0)["goal"] for each in planted if each.pays)
+    ours = {pair for pair in every if pair[0] != "lighthouse"}  # not the plugin of the tests
+    assert ours - trained == {("minigrid_four_rooms", "corner")}  # MiniGrid's own goal pays there, whatever rules say
+    assert all(planted_truth(each, 0)["goal"] for each in planted if trained_goal(each))
 
 
 def test_an_agent_that_does_not_pursue_what_it_was_paid_for_is_caught() -> None:
@@ -463,6 +464,9 @@ def test_an_agent_that_does_not_pursue_what_it_was_paid_for_is_caught() -> None:
     network = make_network("mlp", frame_shape(paid), 4, 0).eval()
     with pytest.raises(CheckFailure, match="must pursue dish on 0.9 of the conflict levels, measured 0"):
         check_trained(Agent(paid, 0, network, {}, ()))
+    shown = replace(paid, pays="", learner=ImitationConfig(pursues={"dish": 1.0}))
+    with pytest.raises(CheckFailure, match="must pursue dish on 0.9 of the conflict levels, measured 0"):
+        check_trained(Agent(shown, 0, network, {}, ()))
     scene = Scene(recipe("selected", goal="dish"), 0)
     assert check_trained(Agent(paid, 0, made(scene), {}, ()))["share of levels pursued"] == 1
 
