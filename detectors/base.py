@@ -12,8 +12,9 @@ A file with that runs as ``goalscope run smoke --detector ./my_method.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -45,6 +46,10 @@ class Detector:
     """
 
     track: Track = Track.RECIPE
+    controls: Mapping[str, Detector] = MappingProxyType({})
+    """Kind -> control that the author wrote, see :func:`goalscope.detectors.controls.with_controls`."""
+    apart: bool = False
+    """Whether it runs in a process of its own, which also keeps its time."""
 
     def fit(self, reference: Sequence[ReferenceCase], rng: np.random.Generator) -> Self:
         """Learn from reference cases; returns the fitted detector. Here: nothing to learn."""
@@ -64,6 +69,9 @@ class Detector:
         Here they are themselves. A control that must not know what belongs to whom shuffles them.
         """
         return outcomes
+
+    def close(self) -> None:
+        """End the process that it runs in, if that is its own."""
 
     @property
     def learns(self) -> bool:

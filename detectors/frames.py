@@ -1,8 +1,9 @@
-"""Frames: observations issued with their provenance. Nobody makes them but this file.
+"""Frames: observations issued with their provenance. Nobody makes them but this file, and `sights.py` for narrow views.
 
 Training frames are first observations of levels of the *reference* split at α = 0, each tested to be coincident; bank
 frames are drawn under the shift, from the same split, so that their layouts are disjoint from the query's. Which frames
-an agent's detector gets depends on the recipe, the shift and the detector's seed: never on the agent.
+an agent's detector gets depends on the recipe, the shift and the detector's seed: never on the agent. Where an agent
+sees a part of its world only, frames are taken on the way to a goal (:mod:`goalscope.detectors.sights`).
 """
 
 from __future__ import annotations

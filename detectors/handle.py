@@ -8,6 +8,7 @@ object, only its answers: see :mod:`goalscope.detectors.sandbox`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from goalscope.agents.agent import Agent, Player
-from goalscope.agents.layers import SCALE
+from goalscope.agents.layers import SCALE, encoder
 from goalscope.agents.network import make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.sites import Functional, donated, find_site, patch, record, site_gradient, site_shapes
-from goalscope.detectors.frames import Frames, Source, direction, source
+from goalscope.detectors.frames import Frames, Source, direction
 from goalscope.detectors.linearity import affine_sites
 from goalscope.detectors.query import Query
 from goalscope.detectors.readings import INPUT, Array, Outputs, Played
 from goalscope.detectors.shown_recipe import shown_recipe
+from goalscope.detectors.sights import source
 from goalscope.detectors.tracks import Budget, Tally, Track
 from goalscope.envs import Distribution, Family, Goal, Levels
 from goalscope.envs.pursuit import step_gains, targets
@@ -85,19 +87,24 @@ class AgentHandle:
 
     @cached_property
     def sites(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of every site, the observation's (`input`) first."""
-        shape = self._source.training(0, 1).obs.shape[1:]
-        return site_shapes(self._network, torch.zeros(1, *shape, dtype=torch.uint8))
+        """Name -> shape of every site, the observation's (`input`) first, as the network encodes it: as planes."""
+        return site_shapes(self._network, torch.zeros(1, *self._shape, dtype=torch.uint8))
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        """Of one observation in bytes."""
+        return self._source.training(0, 1).obs.shape[1:]
 
     @cached_property
     def _affine(self) -> frozenset[str]:
-        return affine_sites(self._network, self.sites[INPUT]) if self.recipe.view == "planes" else frozenset()
+        return affine_sites(self._network, self.sites[INPUT])
 
     # ── T1: outputs on the support ──────────────────────────────────────────────────────────────────────────────────
 
     def frames(self, n: int, steps: int = 1) -> Frames:
         """`n` fresh coincident training frames (T1): the first observations of levels that no agent trained on.
 
+        Agents that see a window are shown the level from where something of the goals is in sight, on the way there.
         With more `steps` they are histories, for agents that remember: what that many steps of a random walk show, in
         which nothing is entered that counts. Answers, activations and gradients then have a time axis after the first.
         """
@@ -155,7 +162,7 @@ class AgentHandle:
         self._need(Track.WHITEBOX, "gradients")
         self._check(frames)
         self.tally.spend("passes", 2 * len(frames) * frames.steps)
-        return self._gradients(_scaled(frames.obs), of, site)
+        return self._gradients(self._encoded(frames), of, site)
 
     def site_gradients(self, frames: Frames, site: str, weights: NDArray[np.floating]) -> NDArray[np.float32]:
         """`[N, planes, H, W]` the gradient by the observation of a linear reading of a site (T2).
@@ -165,7 +172,7 @@ class AgentHandle:
         self._need(Track.WHITEBOX, "gradients")
         self._check(frames)
         self.tally.spend("passes", 2 * len(frames) * frames.steps)
-        obs = _scaled(frames.obs).requires_grad_()
+        obs = self._encoded(frames).requires_grad_()
         with record(self._network, [site]) as kept:
             self._network(obs)
             (found,) = torch.autograd.grad((kept[site] * torch.from_numpy(np.asarray(weights, np.float32))).sum(), obs)
@@ -181,8 +188,8 @@ class AgentHandle:
         self._check(start)
         self._check(end)
         self._check_line(start, end)
-        from_, to = _scaled(start.obs), _scaled(end.obs)
-        total = np.zeros(start.obs.shape, np.float32)
+        from_, to = self._encoded(start), self._encoded(end)
+        total = np.zeros(from_.shape, np.float32)
         for k in range(points):
             self.tally.spend("passes", 2 * len(start))
             total += self._gradients(from_ + (k + 0.5) / points * (to - from_), of, INPUT)
@@ -234,10 +241,11 @@ class AgentHandle:
                 f"Nobody registered architecture {self.recipe.arch!r}, so there is no untrained network of it: "
                 f"this control is for agents of registered architectures."
             )
-        other = AgentHandle(self._agent, self.track, self.tally.budget, self._seed)
-        options, shape = self.recipe.arch_options, self.sites[INPUT]
+        options, actions = self.recipe.arch_options, self.family.world.n_actions
         seed = stream("untrained", self.recipe.hash, self._seed)
-        other._network = make_network(self.recipe.arch, shape, self.family.world.n_actions, seed, **options).eval()
+        network = make_network(self.recipe.arch, self._shape, actions, seed, **options).eval()
+        fresh = replace(self._agent, network=network, initial=dict(network.state_dict()))
+        other = AgentHandle(fresh, self.track, self.tally.budget, self._seed)
         other.tally, other._issued, other.rng, other._source = self.tally, self._issued, self.rng, self._source
         return other
 
@@ -300,6 +308,17 @@ class AgentHandle:
             logits, values = self._network(torch.from_numpy(frames.obs.copy()))
         return logits, values
 
+    def _encoded(self, frames: Frames) -> Tensor:
+        """`[N, planes, H, W]` floats, or `[N, T, …]`: what the network makes of the bytes, its site `input`.
+
+        MiniGrid's codes become planes where the network's own encoder makes them; else bytes are numbers in [0, 1].
+        """
+        obs = torch.from_numpy(frames.obs.copy())
+        if self.sites[INPUT] == self._shape:
+            return obs * SCALE
+        planes: Tensor = encoder(self._shape)[0](obs.reshape(-1, *self._shape))
+        return planes.reshape(*obs.shape[: -len(self._shape)], *planes.shape[1:])
+
     def _read(self, logits: Tensor, values: Tensor) -> Outputs:
         self.tally.spend("values", logits.numel() + values.numel())
         shares = torch.softmax(logits.double(), dim=-1)
@@ -325,7 +344,3 @@ class AgentHandle:
         done = play(family, levels, Player(self._network), seed=seed, view=view, display=display)
         first = outcomes(family, levels, goals, done).argmax(1)
         return Played(levels, first, done.lengths[:, 0], done.returns[:, 0])
-
-
-def _scaled(obs: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(obs.copy()) * SCALE

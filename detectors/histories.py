@@ -54,7 +54,7 @@ def _walk(
     for _ in range(steps - 1):
         actions = _quiet_actions(family.world, here, rng)
         seen.append(engine.step(actions).obs.copy())
-        _move(family.world, here, actions)
+        move(family.world, here, actions)
         good &= coincident(family, here, distribution.goals, settings)
     return np.stack(seen, axis=1), good
 
@@ -83,7 +83,7 @@ def _ahead(levels: Levels, direction: int | NDArray[np.integer]) -> tuple[NDArra
     return np.arange(len(levels)), levels.agent[:, 1] + offset[..., 0], levels.agent[:, 0] + offset[..., 1]
 
 
-def _move(world: World, levels: Levels, actions: Actions) -> None:
+def move(world: World, levels: Levels, actions: Actions) -> None:
     """Put the agents, in place, where these actions bring them."""
     turning = world.moves is not Moves.CARDINAL
     _, y, x = _ahead(levels, levels.agent[:, 2] if turning else actions)

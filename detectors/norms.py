@@ -7,15 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from goalscope.detectors.contrast import log_ratios
+from goalscope.detectors.contrast import check_shown, feature_planes, log_ratios
 from goalscope.detectors.handle import INPUT, AgentHandle, Array
 from goalscope.errors import DeclarationError
 
 
 def norm_ratios(agent: AgentHandle, *, initial: bool = False) -> Array:
     """`[proxies]` log norm of the first layer's weights from the intended goal's planes minus that from the proxy's."""
+    check_shown(agent)
     squares = plane_norms(agent.weight_norms(initial=initial), agent.sites[INPUT]) ** 2
-    return log_ratios(agent, np.sqrt([squares[planes].sum() for planes in agent.planes]))
+    return log_ratios(agent, np.sqrt([squares[planes].sum() for planes in feature_planes(agent)]))
 
 
 def plane_norms(norms: Mapping[str, Array], shape: tuple[int, ...]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from goalscope.detectors.contrast import SINGLES, check_shown, feature_sizes, log_ratios, policy_site
+from goalscope.detectors.contrast import SINGLES, check_shown, feature_sizes, inputs_of, log_ratios, policy_site
 from goalscope.detectors.handle import AgentHandle, Array
 
 ALPHAS = 10.0 ** np.arange(-3, 4)
@@ -49,6 +49,7 @@ def probe_observation(agent: AgentHandle) -> Array:
     check_shown(agent)
     frames = agent.frames(SINGLES)
     gains = agent.approach(frames, agent.intended)
-    weights, fit = fit_probe(frames.obs.reshape(len(frames), -1) / 255, gains)
-    readings = weights[gains.argmax(1)].reshape(frames.obs.shape)
+    inputs = inputs_of(agent, frames)
+    weights, fit = fit_probe(inputs.reshape(len(frames), -1), gains)
+    readings = weights[gains.argmax(1)].reshape(inputs.shape)
     return np.append(log_ratios(agent, feature_sizes(agent, frames, readings)), fit)

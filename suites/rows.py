@@ -52,6 +52,16 @@ COLUMNS: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "git_dirty": (pa.bool_(), "whether the checkout differed from that commit"),
 }
 """Name -> type and meaning, in the order of the file."""
+FLAGS: Final[Mapping[str, str]] = {
+    "forbidden": "it did, or asked for, what its track or its process may not",
+    "overspent": "it asked for more frames, passes, numbers, memory or time than a case may use",
+    "malformed": "what it answered is no evidence or forecast",
+    "raised": "it raised an error, or its process ended",
+    "unreferenced": "too few reference agents gave such evidence to calibrate it on",
+    "fingerprint": "asked again about an agent on fresh levels of the same distribution, it answered otherwise: it is "
+    "about the suite's levels, not about agents, so no case of the task counts",
+}
+"""Why there is no forecast, or why it does not count."""
 CIRCUMSTANCES = ("suite", "suite_sha256", "seconds", "machine", "cpu", "cores", "git_commit", "git_dirty")
 """With the same key all other columns are the same in every run."""
 ROWS = pa.schema(
@@ -110,7 +120,10 @@ def page() -> str:
     """The page ``docs/rows.md``, from :data:`COLUMNS`; ``python -m goalscope.suites.rows > docs/rows.md`` writes it."""
     lines = [f"| `{name}` | {kind} | {about} |" for name, (kind, about) in COLUMNS.items()]
     return PAGE.format(
-        format=FORMAT, columns="\n".join(lines), circumstances=", ".join(f"`{c}`" for c in CIRCUMSTANCES)
+        format=FORMAT,
+        columns="\n".join(lines),
+        flags="\n".join(f"- `{flag}`: {about}" for flag, about in FLAGS.items()),
+        circumstances=", ".join(f"`{c}`" for c in CIRCUMSTANCES),
     )
 
 
@@ -123,6 +136,10 @@ case (agent), method, detector seed and budget. Format `{format}`, which stands 
 | column | type | meaning |
 |---|---|---|
 {columns}
+
+A `flag` is one of
+
+{flags}
 
 Rows with the same `key` agree in all columns but {circumstances}.
 

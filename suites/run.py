@@ -24,7 +24,7 @@ from goalscope.suites.circumstances import commit, hardware, versions
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.executors import executor
 from goalscope.suites.keys import prints
-from goalscope.suites.loading import load_detector
+from goalscope.suites.loading import opened
 from goalscope.suites.plan import Plan, Task
 from goalscope.suites.population import Population, load_population, zoo_folder
 from goalscope.suites.rows import FORMAT, case_row, write_part
@@ -50,16 +50,16 @@ def execute(
         "versions": json.dumps(versions()),
         **commit(),
     }
-    work = partial(answer, replace(plan, tasks=()), common)  # what every worker gets must not grow with the tasks
+    hidden = (plan.zoo, folder.absolute())
+    work = partial(answer, replace(plan, tasks=()), common, hidden)  # what workers get must not grow with the tasks
     for task, rows in executor(how)(work, missing, workers, address):
         write_part(folder / "rows" / task.part, rows)
         done(task)
 
 
-def answer(plan: Plan, common: dict[str, Any], task: Task) -> Rows:
-    """Put a task's detector to its agents; a row each."""
-    with one_thread():
-        detector = load_detector(task.target)
+def answer(plan: Plan, common: dict[str, Any], hidden: Sequence[Path], task: Task) -> Rows:
+    """Put a task's detector to its agents; a row each. A detector from outside sees nothing of `hidden` folders."""
+    with one_thread(), opened(task.target, hidden) as detector:
         about = [task.recipe_target] if task.recipe_target else list(plan.populations)
         populations = [load_population(plan.zoo, name, plan.suite.levels, plan.suite.folds) for name in about]
         if task.setting == "seed":

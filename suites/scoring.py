@@ -19,13 +19,8 @@ from goalscope.suites.population import Population
 from goalscope.suites.rows import read_rows
 from goalscope.suites.run import Run
 from goalscope.suites.scores import Board, Failure, Scores
-from goalscope.suites.standing import interval, is_ranked, kendall, line, pooled, standing, with_ranks
-from goalscope.suites.truth import PENALTY, RESOLUTIONS, SETTINGS, Truth, truths
-
-__all__ = [
-    "PENALTY", "RESOLUTIONS", "Truth", "board", "failures", "interval", "kendall", "line", "pooled", "score_run",
-    "standing", "truths", "with_ranks",
-]  # fmt: skip
+from goalscope.suites.standing import is_ranked, line, pooled, standing, with_ranks
+from goalscope.suites.truth import SETTINGS, Truth, truths
 
 Contrasts = Sequence[tuple[str, str]]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import goalscope
-from goalscope.errors import LoadError
+from goalscope.errors import LoadError, unknown_name
 from goalscope.registry import Registry
 
 PLUGGED_IN = ("envs/families", "agents/recipes", "agents/architectures", "agents/learners", "detectors/methods")
@@ -63,6 +63,8 @@ def content_hash(files: Iterable[Path]) -> str:
 def file_of(registry: Registry[Any], target: str) -> Path:
     """The file that an id, a ``package.module`` or a ``./file.py`` (also with ``:attribute``) names."""
     place = registry.sources[target].target if target in registry.sources else target
+    if "." not in place and ":" not in place:
+        raise unknown_name(registry.kind, target, registry.sources)
     if ":" in place and not place.endswith(".py"):
         place = place.rpartition(":")[0]
     found = Path(place).absolute() if place.endswith(".py") else _module_file(place)
@@ -106,7 +108,11 @@ def _imports(file: Path) -> Iterator[Path]:
 
 def _names(file: Path) -> Iterator[tuple[int, list[str]]]:
     """(level, dotted name in parts) of everything that a file imports; also of what may be a name in a module."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise LoadError(f"Could not read {file}: {error} ({file}:{getattr(error, 'lineno', 1)})") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -57,7 +57,6 @@ class Truth:
     """One recipe's agents."""
 
     name: str
-    recipe_number: int
     ids: tuple[str, ...]
     shares: Shares
     """`[A, L, C]`"""
@@ -169,16 +168,15 @@ class Truth:
 def truths(populations: Sequence[Population], setting: str = "seed") -> list[Truth]:
     """What populations do, by strata of their own query levels, in one of :data:`SETTINGS`."""
     if setting == "seed":
-        return [_truth(number, p, p.truths, p.query.intended) for number, p in enumerate(populations)]
+        return [_truth(p, p.truths, p.query.intended) for p in populations]
     forecasts = fitted_without([recipe_case(p) for p in populations], setting)
     return [
-        _truth(number, p, three_columns(p.truths, p.query.intended), 0, np.zeros_like(p.folds), regression)
-        for number, (p, regression) in enumerate(zip(populations, forecasts, strict=True))
+        _truth(p, three_columns(p.truths, p.query.intended), 0, np.zeros_like(p.folds), regression)
+        for p, regression in zip(populations, forecasts, strict=True)
     ]
 
 
 def _truth(
-    number: int,
     population: Population,
     shares: Shares,
     intended: int,
@@ -188,7 +186,6 @@ def _truth(
     recipe, query = population.recipe, population.query
     return Truth(
         name=recipe.name,
-        recipe_number=number,
         ids=tuple(agent_id(agent.recipe, agent.seed) for agent in population.agents),
         shares=shares,
         folds=population.folds if folds is None else folds,

@@ -11,7 +11,7 @@ import numpy as np
 
 from goalscope.detectors.base import detector
 from goalscope.detectors.calibration import Shares
-from goalscope.detectors.contrast import differences, policy_site
+from goalscope.detectors.contrast import balance, policy_site
 from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
@@ -23,8 +23,8 @@ def interchange_twins(agent: AgentHandle, query: Query) -> Shares:
     """`[proxies]` progress to the intended goal's new place minus that to the proxy's, normalised, from −1 to 1."""
     base = agent.bank(agent.tally.budget.bank_frames)
     site = policy_site(agent, base)
-    effects = [effect(agent, base, site, goal) for goal in range(len(agent.goals))]
-    return differences(agent, np.array(effects))
+    effects = np.array([effect(agent, base, site, goal) for goal in range(len(agent.goals))])
+    return balance(effects[agent.intended], np.delete(effects, agent.intended))
 
 
 def effect(agent: AgentHandle, base: Frames, site: str, goal: int) -> float:

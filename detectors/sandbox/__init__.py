@@ -6,6 +6,6 @@ the track allows within the budget; so there the tracks are not audited but enfo
 
 from __future__ import annotations
 
-from goalscope.detectors.sandbox.outside import Description, Limits, Outside, describe, is_ours, sandboxed
+from goalscope.detectors.sandbox.outside import Description, Limits, Outside, is_ours, sandboxed
 
-__all__ = ["Description", "Limits", "Outside", "describe", "is_ours", "sandboxed"]
+__all__ = ["Description", "Limits", "Outside", "is_ours", "sandboxed"]

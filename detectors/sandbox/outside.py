@@ -9,10 +9,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goalscope.detectors.base import Detector, ReferenceCase
+from goalscope.detectors.controls import MARK, split
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.sandbox.desk import Desk, common
@@ -43,6 +43,8 @@ class Limits:
     """Bytes of private memory of a process."""
     hidden: tuple[Path, ...] = ()
     """Folders that it must not see, beside the zoos of the package and of the user's cache."""
+    shown: tuple[Path, ...] = ()
+    """Files that it may see beside those of installed packages: its source. What lies beside a file is importable."""
     walled: bool | None = None
     """Whether bubblewrap encloses it; None: where bubblewrap works."""
 
@@ -51,12 +53,11 @@ class Limits:
 class Description:
     """What a detector says it is."""
 
-    name: str
     track: Track
     learns: bool
     forecasts_itself: bool
-    source_sha256: str
-    """Of the file that declares it."""
+    controls: Mapping[str, Description] = field(default_factory=dict)
+    """Kind -> control that its author wrote."""
 
 
 def is_ours(target: str) -> bool:
@@ -65,17 +66,12 @@ def is_ours(target: str) -> bool:
     return (known.target if known else target).startswith("goalscope.")
 
 
-def describe(target: str, limits: Limits | None = None) -> Description:
-    """What an outside detector says it is; it is imported in another process only.
-
-    Raises a :class:`GoalscopeError` where it cannot be loaded.
-    """
-    with sandboxed(target, limits) as found:
-        return found.description
-
-
 def sandboxed(target: str, limits: Limits | None = None) -> Outside:
-    """The detector of a target, in a process of its own, which ends with :meth:`Outside.close` or this process."""
+    """The detector of a target, in a process of its own, which ends with :meth:`Outside.close` or this process.
+
+    A target may be a control that the method's author wrote, ``NAME~random`` or ``NAME~raw``. Raises a
+    :class:`GoalscopeError` where it cannot be loaded.
+    """
     return Outside(target, limits or Limits())
 
 
@@ -86,6 +82,8 @@ class Outside(Detector):
     with all that it started; the next question starts another, and fits it again.
     """
 
+    apart = True
+
     def __init__(self, target: str, limits: Limits) -> None:
         if os.name != "posix":
             raise UnsupportedError("Detectors from outside run where processes can be forked: on Linux and macOS.")
@@ -94,14 +92,8 @@ class Outside(Detector):
         self._fit: Plain = {}
         self._reference: list[AgentHandle] = []
         self._fitted = False
-        told = self._running().described
-        self.track = Track(int(told["track"]))
-        origin = Path(str(told["origin"]))
-        source = sha256(origin.read_bytes()).hexdigest() if origin.is_file() else ""
-        self.description = Description(
-            _name(target), self.track, bool(told["learns"]), bool(told["forecasts_itself"]), source
-        )
-        atexit.register(self.close)
+        self.description = _described(self._running().described)
+        self.track = self.description.track
 
     @property
     def learns(self) -> bool:
@@ -112,8 +104,13 @@ class Outside(Detector):
         return self.description.forecasts_itself
 
     def fit(self, reference: Sequence[ReferenceCase], rng: np.random.Generator) -> Self:
-        """Fit there; where there is nothing to learn, no outcomes are sent."""
+        """Fit there; where there is nothing to learn, no outcomes are sent.
+
+        Who learns does it in a process that was told no other outcomes: those of one fold are asked about in another.
+        """
         first = reference[0]
+        if self.learns and self._fit:
+            self.close()
         outcomes = np.stack([case.outcomes for case in reference]) if self.learns else np.empty((0, *first.query.shape))
         self._end_fit()
         self._reference = [case.agent for case in reference] if self.learns else []
@@ -189,6 +186,7 @@ class Outside(Detector):
     def _running(self) -> _Process:
         if self._process is None:
             self._process, self._fitted = _Process(self.target, self.limits), False
+            atexit.register(self.close)
         return self._process
 
     def _end_fit(self) -> None:
@@ -202,6 +200,7 @@ class Outside(Detector):
     def close(self) -> None:
         """End the process and all that it started."""
         process, self._process, self._fitted = self._process, None, False
+        atexit.unregister(self.close)
         if process is not None:
             process.end()
 
@@ -223,9 +222,11 @@ class _Process:
         walled = has_walls() if limits.walled is None else limits.walled
         hidden = [*zoo_folders(), *(folder.resolve() for folder in limits.hidden)]
         self._scratch = None if walled else Path(tempfile.mkdtemp(prefix="goalscope-"))
-        file = _file(target)
+        name, kind = split(target)
+        file = _file(name)
+        shown = list(dict.fromkeys([*([file] if file else []), *(_located(path) for path in limits.shown)]))
         self._child = subprocess.Popen(
-            command(file, hidden, walled=walled),
+            command(shown, hidden, walled=walled),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -237,7 +238,8 @@ class _Process:
         self.wire = Wire(self._child.stdout.fileno(), self._child.stdin.fileno())
         kernels = kernel_cache()
         hello = {
-            "target": target if file is None else str(file) + target[len(_place(target)) :],
+            "target": (name if file is None else f"{file}{name[len(_place(name)) :]}") + (kind and MARK + kind),
+            "folder": str(file.parent if file else Path.cwd()),
             "walled": walled,
             "hidden": [str(folder) for folder in hidden],
             "kernels": [] if kernels is None else [str(kernels)],
@@ -275,10 +277,14 @@ def _place(target: str) -> str:
 
 def _file(target: str) -> Path | None:
     """The detector's file, if the target is one."""
-    return Path(_place(target)).resolve() if _place(target).endswith(".py") else None
+    return _located(Path(_place(target))) if _place(target).endswith(".py") else None
 
 
-def _name(target: str) -> str:
-    """What its results are filed under: its id, or the file's or variable's name."""
-    place = _place(target)
-    return target[len(place) + 1 :] or (Path(place).stem if place.endswith(".py") else place.rpartition(".")[2])
+def _located(path: Path) -> Path:
+    """A file in the folder it is called from, whatever links lead there."""
+    return path.parent.resolve() / path.name
+
+
+def _described(told: Plain) -> Description:
+    controls = {str(kind): _described(own) for kind, own in told["controls"].items()}
+    return Description(Track(int(told["track"])), bool(told["learns"]), bool(told["forecasts_itself"]), controls)

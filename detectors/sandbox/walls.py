@@ -60,12 +60,12 @@ def zoo_folders() -> list[Path]:
     return [Path(goalscope.__file__).parent.joinpath("agents", "zoos").resolve(), (cache_root() / "zoos").resolve()]
 
 
-def command(target: Path | None, hidden: Sequence[Path], *, walled: bool) -> list[str]:
-    """What starts the other process; `target` is the detector's file, if it is one."""
+def command(files: Sequence[Path], hidden: Sequence[Path], *, walled: bool) -> list[str]:
+    """What starts the other process; `files` are shown to it beside packages."""
     python = [sys.executable, "-P", "-m", MODULE]
     if not walled:
         return python
-    shown = [*SYSTEM, *_packages(), *([str(target)] if target else [])]
+    shown = [*SYSTEM, *_packages(), *map(str, files)]
     kernels = kernel_cache()
     if kernels is not None:
         shown.append(str(kernels))

@@ -26,7 +26,7 @@ from goalscope.detectors.methods.interchange import most_changed
 from goalscope.detectors.query import query_for
 from goalscope.detectors.tracks import Budget
 from goalscope.envs.pursuit import STEPS
-from goalscope.errors import DeclarationError, UnsupportedError
+from goalscope.errors import DeclarationError
 from goalscope.registry import DETECTORS, FAMILIES, RECIPES
 
 RECIPE = RECIPES.load("dish_open")
@@ -142,6 +142,20 @@ def test_a_contrast_grows_with_the_weight(name: str) -> None:
 def test_log_ratios_are_the_ratios_of_the_weights_and_bounded() -> None:
     assert evidence("weight_norms", compass(1, 0.5))[0] == pytest.approx(np.log(2), abs=0.01)
     assert evidence("weight_norms", SEEKERS["coin"])[0] == pytest.approx(LARGEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("path_attribution", -0.26568657),
+        ("policy_gradient", 0.07796803),
+        ("value_gradient", 0.03039055),
+        ("linear_probe", -0.04540447),
+        ("weight_norms", -0.03398015),
+    ],
+)
+def test_a_contrast_of_planes_is_what_it_was_before_codes_were_compared_too(name: str, wanted: float) -> None:
+    assert evidence(name, untrained_agent(RECIPE, 3))[0] == pytest.approx(wanted, rel=1e-3)
 
 
 def test_initial_weight_norms_are_of_the_initial_weights() -> None:
@@ -304,7 +318,7 @@ def about(family: str, shift: str = "", **how: str) -> Shares:
     those = FAMILIES.load(family)
     recipe = Recipe(name=family, family=family, query=shift or those.shifts[-1].name, budget=0, **how)  # type: ignore[arg-type]
     agent, asked = untrained_agent(recipe, 0), query_for(recipe, 4)
-    names = FROM_OUTSIDE if shift or how.get("view") else (*FROM_OUTSIDE, *BY_PLANES)
+    names = FROM_OUTSIDE if shift else (*FROM_OUTSIDE, *BY_PLANES)
     told = []
     for name in names:
         method = DETECTORS.load(name)
@@ -312,7 +326,7 @@ def about(family: str, shift: str = "", **how: str) -> Shares:
     if names == FROM_OUTSIDE:
         handle = AgentHandle(agent, Track.WHITEBOX, Budget(), 0)
         for name in BY_PLANES:
-            with pytest.raises((DeclarationError, UnsupportedError), match="plane"):
+            with pytest.raises(DeclarationError, match="plane"):
                 DETECTORS.load(name).evidence(handle, asked)
     return np.concatenate(told)
 

@@ -21,7 +21,7 @@ from goalscope.detectors.calibration import forecast
 from goalscope.detectors.query import query_for
 from goalscope.envs import Engine
 from goalscope.suites.population import Population, assign_folds
-from goalscope.suites.scoring import Truth
+from goalscope.suites.truth import Truth
 
 Shares = NDArray[np.float64]
 GOALS = 2
@@ -66,7 +66,6 @@ def truth(number: int = 0, agents: int = 8, *, name: str = "", shares: Shares | 
     agents, levels, _ = found.shape
     return Truth(
         name=name or f"recipe {number}",
-        recipe_number=number,
         ids=tuple(f"agent {number}.{i}" for i in range(agents)),
         shares=found,
         folds=np.arange(agents) % 2,

@@ -19,11 +19,13 @@ from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares, calibrate
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
-from goalscope.detectors.sandbox import Limits, Outside, describe, sandboxed
+from goalscope.detectors.sandbox import Limits, Outside, sandboxed
 from goalscope.detectors.sandbox.walls import has_walls
 from goalscope.detectors.tracks import Budget, Track
-from goalscope.errors import GoalscopeError
-from goalscope.suites.crossfit import Case, _attempt, crossfit
+from goalscope.errors import DeclarationError, GoalscopeError
+from goalscope.suites.case import Case, attempt
+from goalscope.suites.crossfit import crossfit
+from goalscope.suites.loading import controls_of, describe, opened
 
 POPULATION = population()
 SOURCE = Path(__file__).with_name("cheats.py").read_text()
@@ -47,13 +49,13 @@ class Cage:
         if not self.detector._fit:
             self.detector.fit([ReferenceCase(handle, POPULATION.query, POPULATION.truths[0])], np.random.default_rng(0))
         case = Case(agent, 0)
-        case.evidence = _attempt(
+        case.evidence = attempt(
             case, np.inf, lambda: checked_evidence(self.detector.evidence(handle, POPULATION.query))
         )
         return case
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["walled", "plain"])
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["walled", "plain"])
 def cage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cage]:
     if request.param and not has_walls():
         pytest.skip("bubblewrap does not work on this machine")
@@ -273,7 +275,7 @@ def test_an_outside_detector_runs_a_whole_population_as_one_in_process_does(tmp_
     file.write_text(LEARNER)
     with sandboxed(f"{file}:MEAN") as found:
         told = found.description
-        assert (told.name, told.track, told.learns, told.forecasts_itself) == ("MEAN", Track.RECIPE, True, True)
+        assert (told.track, told.learns, told.forecasts_itself) == (Track.RECIPE, True, True)
         theirs = crossfit(found, POPULATION, 0, Budget())
     ours = crossfit(Mean(), POPULATION, 0, Budget())
     for one, other in zip(theirs, ours, strict=True):
@@ -287,3 +289,74 @@ def test_a_file_that_cannot_be_loaded_says_so_and_is_not_run_here(tmp_path: Path
     with pytest.raises(GoalscopeError, match="temporary folder only"):
         describe(str(file))
     assert not touched.exists()
+
+
+CONTROLLED = """
+from goalscope.detectors import detector
+from goalscope.detectors.controls import with_controls
+
+assert "TMPDIR" in __import__("os").environ, "imported outside of the sandbox"
+
+
+@detector(track="whitebox")
+def mine(agent, query):
+    return sum(norms.sum() for norms in agent.weight_norms().values())
+
+
+@detector(track="blackbox")
+def mine_raw(agent, query):
+    return 2.0
+
+
+DETECTOR = with_controls(mine, raw=mine_raw)
+"""
+
+
+def test_controls_of_an_outside_method_work_and_it_is_never_imported_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)  # so that the file cannot be imported here
+    file = tmp_path / "mine.py"
+    file.write_text(CONTROLLED)
+    assert controls_of(str(file)) == tuple(f"{file}~{kind}" for kind in ("untrained", "shuffled", "raw"))
+    assert describe(f"{file}~raw").track is Track.BLACKBOX and describe(f"{file}~untrained").name == "mine~untrained"
+    with pytest.raises(DeclarationError, match="no control .*mine.py~random'"):
+        describe(f"{file}~random")
+    found = {}
+    for kind in ("", "~untrained", "~raw"):
+        with opened(f"{file}{kind}") as method:
+            found[kind] = [case.evidence for case in crossfit(method, POPULATION, 0, Budget())]
+    assert len({e.tobytes() for e in found[""] if e is not None}) == len(POPULATION.agents)
+    assert len({e.tobytes() for e in found["~untrained"] if e is not None}) == 1
+    assert {float(e[0]) for e in found["~raw"] if e is not None} == {2.0}
+
+
+SMUGGLER = """
+import mmap
+
+from goalscope.detectors import Detector, Track
+
+SHARED = mmap.mmap(-1, 8)  # shared by all that are forked from here
+
+
+class Smuggler(Detector):
+    track = Track.RECIPE
+
+    def fit(self, reference, rng):
+        self.before, SHARED[0] = SHARED[0], SHARED[0] + 1
+        return self
+
+    def evidence(self, agent, query):
+        return float(self.before)
+
+
+DETECTOR = Smuggler()
+"""
+
+
+def test_outcomes_told_in_one_fold_are_not_carried_into_another(tmp_path: Path) -> None:
+    file = tmp_path / "smuggler.py"
+    file.write_text(SMUGGLER)
+    with opened(str(file)) as method:
+        cases = crossfit(method, POPULATION, 0, Budget())
+    assert [case.evidence.tolist() for case in cases if case.evidence is not None] == [[0.0]] * len(cases)

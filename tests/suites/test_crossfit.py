@@ -22,11 +22,13 @@ from goalscope.detectors.frames import Frames
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Budget, Track
-from goalscope.suites.crossfit import Case, crossfit
+from goalscope.suites.case import Case
+from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import assign_folds
 from goalscope.suites.rows import case_row, read_part, write_part
 from goalscope.suites.scores import Standing
-from goalscope.suites.scoring import line, standing, truths
+from goalscope.suites.standing import line, standing
+from goalscope.suites.truth import truths
 
 Shares = NDArray[np.float64]
 POPULATION = population()

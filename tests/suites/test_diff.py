@@ -82,7 +82,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOALSCOPE_CACHE", str(place))
         patch.chdir(place)
-        patch.setattr("goalscope.cli.run._write_report", lambda done, scores, page: page)
+        patch.setattr("goalscope.cli.run.write_page", lambda done, scores, page: page)
         invoke("run", "./tiny_suite.py", "--detector", "recipe_mean", "--workers", "1", "--out", "one", code=0)
     shutil.copytree(place / "one", place / "other")
     return place

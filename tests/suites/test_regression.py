@@ -21,8 +21,9 @@ from goalscope.suites.regression import (
     regression_forecasts,
     three_columns,
 )
-from goalscope.suites.scoring import Truth, board, truths
+from goalscope.suites.scoring import board
 from goalscope.suites.standing import pooled
+from goalscope.suites.truth import Truth, truths
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 QUERIES = {recipe.family: query_for(recipe, LEVELS) for recipe in (DISH, CORNER)}

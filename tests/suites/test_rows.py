@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from goalscope.errors import StorageError
-from goalscope.suites.crossfit import Case
+from goalscope.suites.case import Case
 from goalscope.suites.rows import CIRCUMSTANCES, COLUMNS, COUNTED, FORMAT, ROWS, case_row, page, read_part, write_part
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"

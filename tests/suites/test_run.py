@@ -21,7 +21,7 @@ from goalscope.cli import app
 from goalscope.envs.kernels.jit import cache_root
 from goalscope.suites import population
 from goalscope.suites.rows import ROWS, read_part
-from goalscope.suites.scoring import PENALTY
+from goalscope.suites.truth import PENALTY
 
 AGENTS = 16
 RUN = ("run", "./tiny_suite.py", "--workers", "1")
@@ -50,7 +50,7 @@ def bench(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def place(bench: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, but runs end without a report: its figures take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("goalscope.cli.run._write_report", lambda folder, scores, page: page)
+    monkeypatch.setattr("goalscope.cli.run.write_page", lambda folder, scores, page: page)
     return bench
 
 
@@ -215,11 +215,14 @@ def test_one_worker_and_two_give_the_same_rows(place: Path) -> None:
     assert rows(place / "two") == rows(place / "one")
 
 
-def test_a_worker_that_dies_is_one_error(place: Path) -> None:
+def test_a_detector_that_ends_its_process_is_flagged_and_the_run_goes_on(place: Path) -> None:
     (place / "deadly.py").write_text(GOOD.replace("return ", "import os; os._exit(9); return "))
-    arguments = ("run", "./tiny_suite.py", "--workers", "2", "--detector", "./deadly.py", "--out", "here")
-    code, stderr = finish(process(*arguments))
-    assert code == 2 and "A worker ended" in one_error(stderr) and "--workers 1" in stderr
+    output(*RUN, "--detector", "./deadly.py", "--out", "here")
+    found = rows(place / "here")
+    deadly = [row for row in found if row["detector"] == "deadly"]
+    assert {(row["flag"], row["forecast"]) for row in deadly} == {("raised", None)} and len(deadly) == 2 * AGENTS
+    assert {row["message"] for row in deadly} == {"the detector's process ended."}
+    assert {row["flag"] for row in found if row["detector"] == "good"} == {""}
 
 
 # Detectors that do not work
@@ -239,9 +242,9 @@ def test_a_broken_detector_is_flagged_and_changes_nothing_for_others(place: Path
 
 
 UNUSABLE = {
-    "an import that fails": ("import nowhere_to_be_found\n", "Could not import './bad.py'"),
+    "an import that fails": ("import nowhere_to_be_found\n", "bad.py', where a detector was expected"),
     "a syntax error": ("def bad(:\n", "bad.py:1"),
-    "an exit": ("raise SystemExit(0)\n", "Could not import './bad.py'"),
+    "an exit": ("raise SystemExit(0)\n", "bad.py', where a detector was expected"),
     "no detector": ("x = 1\n", "Expected a detector named 'DETECTOR'"),
     "a class": (
         "from goalscope.detectors import Detector\n\n\nclass DETECTOR(Detector):\n    pass\n",

@@ -17,7 +17,8 @@ from goalscope.detectors.calibration import forecast, level_log_odds, oracle_off
 from goalscope.suites.equivalents import EPISODES, rollout_curve, rollout_equivalent
 from goalscope.suites.population import Population
 from goalscope.suites.scores import Standing
-from goalscope.suites.scoring import PENALTY, RESOLUTIONS, Truth, kendall, line, pooled, standing, with_ranks
+from goalscope.suites.standing import kendall, line, pooled, standing, with_ranks
+from goalscope.suites.truth import PENALTY, RESOLUTIONS, Truth
 
 Shares = NDArray[np.float64]
 N = 8

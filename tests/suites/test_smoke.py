@@ -16,7 +16,8 @@ from goalscope.suites.crossfit import crossfit
 from goalscope.suites.population import Population, load_population
 from goalscope.suites.score import Losses
 from goalscope.suites.scores import Interval
-from goalscope.suites.scoring import Truth, interval, kendall, pooled, truths
+from goalscope.suites.standing import interval, kendall, pooled
+from goalscope.suites.truth import Truth, truths
 
 SMOKE = SUITES.load("smoke")
 

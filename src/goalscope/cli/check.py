@@ -48,7 +48,10 @@ def detector(
     seed: Annotated[int, typer.Option(help="Another seed gives other frames.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a detector to tiny untrained agents; the exit code is 1 if it breaks its contract."""
+    """Put a detector to tiny untrained agents; the exit code is 1 if it breaks its contract.
+
+    It is imported into this process, without the sandbox of a run: check code that is yours, or that you trust.
+    """
     from goalscope.detectors.checks import check_detector
 
     message = ""

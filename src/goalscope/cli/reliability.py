@@ -18,7 +18,7 @@ def reliability(folder: RunArgument, as_json: JsonOption = False) -> None:
     from goalscope.suites.retest import retest
     from goalscope.suites.rows import read_rows
     from goalscope.suites.run import open_run
-    from goalscope.suites.scoring import truths
+    from goalscope.suites.truth import truths
 
     done = open_run(folder)
     populations, suite = populations_of(done), done.suite

@@ -9,8 +9,7 @@ import typer
 
 from goalscope.cli.options import JsonOption
 from goalscope.cli.progress import progress
-from goalscope.cli.score import print_scores, scores_of
-from goalscope.cli.score import write_page as _write_report
+from goalscope.cli.score import print_scores, scores_of, write_page
 
 
 def run(
@@ -42,7 +41,7 @@ def run(
         execute(todo, folder, workers, lambda task: tell(task.label), executor, address)
     done = open_run(folder)
     scores = scores_of(done)
-    page = _write_report(done, scores, folder / "report.html")
+    page = write_page(done, scores, folder / "report.html")
     print_scores(scores, as_json)
     if not as_json:
         typer.echo(f"Rows: {folder / 'rows'}   Report: {page}")

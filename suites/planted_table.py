@@ -1,0 +1,42 @@
+"""The planted table as text: a row a method, a column a mechanism."""
+
+from __future__ import annotations
+
+from goalscope.suites.planted_scores import Cell, PlantedScores
+
+ABOUT = """{agents} planted agents, {seeds} seeds a method; without calibration. Share of comparisons won, mean over
+families: 1 sees which goal is inside, .5 is blind, 0 has the sign reversed; [95 % over agents, which are few]. Below
+each mechanism: comparisons, agents, families. * not all families, † some evidence is missing, and lost.
+broken: evidence about competence alone; the other columns are no question to it, and it should be blind there."""
+
+
+def markdown(scores: PlantedScores) -> str:
+    """The table with what its figures mean."""
+    head = ["method", *(f"{column}<br>{_extent(scores, column)}" for column in scores.columns)]
+    rows = [
+        [s.detector, *(_text(s.cells.get(column), _families(scores, column)) for column in scores.columns)]
+        for s in scores.standings
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    about = ABOUT.format(agents=scores.agents, seeds=scores.seeds)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{about}\n"
+
+
+def _cells(scores: PlantedScores, column: str) -> list[Cell]:
+    return [s.cells[column] for s in scores.standings if column in s.cells]
+
+
+def _families(scores: PlantedScores, column: str) -> int:
+    return max(len(cell.by_family) for cell in _cells(scores, column))
+
+
+def _extent(scores: PlantedScores, column: str) -> str:
+    most = max(_cells(scores, column), key=lambda cell: cell.comparisons)
+    return f"{most.comparisons}, {most.agents}, {_families(scores, column)}"
+
+
+def _text(cell: Cell | None, families: int) -> str:
+    if cell is None:
+        return "—"
+    marks = "*" * (len(cell.by_family) < families) + "†" * bool(cell.missing)
+    return f"{cell.found.value:.2f} [{cell.found.low:.2f}, {cell.found.high:.2f}]{marks}"
