@@ -236,7 +236,7 @@ def load_agent(folder: Path, agent_id: str) -> Agent:
     path = folder / f"{agent_id}.safetensors"
     tensors = read_tensors(path, manifest.weights_sha256)
     trained = {name: t for name, t in tensors.items() if not name.startswith(INITIAL)}
-    initial = {name.removeprefix(INITIAL): t for name, t in tensors.items() if name.startswith(INITIAL)}
+    initial = {name: tensors[INITIAL + name] for name in trained if INITIAL + name in tensors}
     return rebuilt(manifest, trained, initial, path)
 
 
@@ -246,7 +246,9 @@ def read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
         tensors = load(read_bytes(path, digest))
     except SafetensorError as error:
         raise StorageError(f"Cannot read {path}: {error}. Build the agent again or restore it.") from error
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    return {
+        name: tensors[name].float() if tensors[name].is_floating_point() else tensors[name] for name in sorted(tensors)
+    }
 
 
 def rebuilt(manifest: Manifest, trained: Weights, initial: Weights, path: Path) -> Agent:
