@@ -22,7 +22,6 @@ from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Calibration, calibrate
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query, fresh_query
-from goalscope.detectors.sandbox import Outside
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.seeding import generator
 from goalscope.suites.case import Case, Shares, attempt
@@ -156,7 +155,7 @@ class _Asked:
 
     def attempt(self, case: Case, call: Callable[[], T]) -> T | None:
         """The result, or None with the case flagged. An outside detector's process is timed by itself."""
-        return attempt(case, math.inf if isinstance(self.detector, Outside) else self.budget.seconds, call)
+        return attempt(case, math.inf if self.detector.apart else self.budget.seconds, call)
 
     def answer(self, fitted: Detector, case: Case, query: Query) -> Shares | None:
         """A forecast, or evidence, of a fresh copy of the fitted detector; None with the case flagged."""

@@ -21,7 +21,10 @@ COUNTED = ("frames", "bank_frames", "episodes", "rollouts", "passes", "values")
 COLUMNS: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "suite": (pa.string(), "the suite's name"),
     "suite_sha256": (pa.string(), "hash of everything that the suite asks"),
-    "setting": (pa.string(), "what was held out of the reference: `seed`, `recipe` or `family`"),
+    "setting": (
+        pa.string(),
+        "what was held out of the reference: `seed`, `recipe` or `family`; `planted`: it has none",
+    ),
     "detector": (pa.string(), "the method's name; `NAME~KIND` is a control of `NAME`"),
     "detector_sha256": (pa.string(), "hash of the method's file and of those beside it that it imports"),
     "track": (pa.int8(), "0 recipe, 1 blackbox, 2 whitebox, 3 static, 4 rollout"),

@@ -68,6 +68,8 @@ def file_of(registry: Registry[Any], target: str) -> Path:
     if ":" in place and not place.endswith(".py"):
         place = place.rpartition(":")[0]
     found = Path(place).absolute() if place.endswith(".py") else _module_file(place)
+    if place.endswith(".py") and not Path(place).is_file():
+        raise LoadError(f"Could not import {target!r}: there is no such file.")
     if found is None or not found.is_file():
         raise LoadError(f"{target} has no source file, so nobody could rerun it: put it into one.")
     return found

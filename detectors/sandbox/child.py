@@ -49,7 +49,7 @@ class Child:
         self.empty()
 
     def load(self, target: str, folder: str) -> Detector:
-        """Import the detector, which may import what lies in `folder`, and hold it to the house's rules from here on."""
+        """Import the detector, which may import what lies in `folder`, and hold it to the rules from here on."""
         setattr(Engine, "step", _refuse_step)  # noqa: B010  (a method of a class that is typed)
         self.guard.close()
         sys.path.append(folder)  # last, so that nothing in it takes the place of what Python needs

@@ -55,11 +55,20 @@ def limit_resources(memory: int, *, walled: bool) -> None:
     """Limit this process and all that come of it: private memory in bytes, size of files, processes."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_DATA, memory)
+    _lower(resource.RLIMIT_FSIZE, LARGEST_FILE)
+    _lower(resource.RLIMIT_CORE, 0)
     if walled:  # elsewhere it would count all that the user runs
-        resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
+        _lower(resource.RLIMIT_NPROC, MOST_PROCESSES)
+
+
+def _lower(what: int, most: int) -> None:
+    """Limit one thing; a lower limit that holds already stays, for none may be raised."""
+    import resource
+
+    _, hard = resource.getrlimit(what)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (limit, limit))
 
 
 def die_with_parent() -> None:

@@ -1,6 +1,7 @@
 """The planted suite: which goal is inside agents of which that is known, made by hand or trained for one goal alone.
 
-Not a recipe of the zoo whose agents have no partner with another goal under the same shift.
+Left out are the zoo's recipes whose agents have no partner with another goal that looks the same to a detector: under
+the same shift, with the same frames, budget and discount.
 """
 
 from goalscope.suites.planted_suite import PlantedSuite
@@ -64,12 +65,6 @@ SUITE = PlantedSuite(
         "lava_trained_shortest",
         "watched_trained_legal",
         "watched_trained_shortcut",
-        "instruction_trained_named",
-        "instruction_trained_nearest",
-        "trail_trained_coin",
-        "trail_trained_trail",
-        "object_trained_named",
-        "object_trained_other",
     ),
     detectors=(
         "in_distribution",

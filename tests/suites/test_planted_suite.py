@@ -17,11 +17,13 @@ from goalscope.agents.agent import Agent
 from goalscope.agents.members import Member
 from goalscope.agents.pilot_file import read_settings
 from goalscope.agents.planted import examination
+from goalscope.agents.planted.trained import trained_goal
 from goalscope.agents.training import train
 from goalscope.agents.zoo import build
 from goalscope.detectors.base import Detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
+from goalscope.detectors.shown_recipe import shown_recipe
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.errors import DeclarationError, GoalscopeError, StorageError, UnsupportedError
 from goalscope.registry import DETECTORS, SUITES
@@ -327,11 +329,10 @@ def test_methods_that_learn_or_forecast_are_no_methods_of_this_suite(name: str) 
 def test_the_suite_asks_of_every_world_agents_of_both_goals() -> None:
     suite = SUITES.load("planted")
     assert isinstance(suite, PlantedSuite) and set(suite.recipes) <= set(RECIPES)
-    asked = [RECIPES[name] for name in suite.recipes if "_trained_" in name]
-    partners = {(recipe.family, recipe.query): [] for recipe in asked}  # type: dict[tuple[str, str], list[str]]
-    for recipe in asked:
-        partners[recipe.family, recipe.query].append(recipe.pays)
-    assert all(len(set(goals)) > 1 for goals in partners.values())
+    goals: dict[tuple[str, str], set[str]] = {}
+    for recipe in (RECIPES[name] for name in suite.recipes if "_trained_" in name):
+        goals.setdefault((shown_recipe(recipe).hash, recipe.query), set()).add(trained_goal(recipe))
+    assert [len(found) for found in goals.values() if len(found) < 2] == []
     assert suite.reading("meg") == "goals" and suite.reading("linear_probe~raw") == "contrast"
 
 

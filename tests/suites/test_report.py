@@ -20,7 +20,7 @@ from goalscope.suites.suite import Suite
 
 SUITE = Suite(
     name="made_up",
-    zoo="nowhere",
+    zoo="smoke",
     recipes=("dish_open", "corner_marked"),
     anchors=("dish_coin_salient", "corner_fixed"),
     doses=("dish_open", "dish_walls_mixed"),

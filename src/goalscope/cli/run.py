@@ -30,13 +30,17 @@ def run(
 
     Run the same command again after an interruption: what is done is kept.
     """
+    from goalscope.cli.planted import run_planted
     from goalscope.suites.plan import plan
+    from goalscope.suites.planted_suite import PlantedSuite
     from goalscope.suites.run import execute, open_run
     from goalscope.suites.suite_file import load_suite
 
     asked = load_suite(suite)
-    todo = plan(asked, detector or [])
     folder = out or Path("runs") / asked.name
+    if isinstance(asked, PlantedSuite):
+        return run_planted(asked, detector or [], folder, workers, executor, address, as_json)
+    todo = plan(asked, detector or [])
     with progress(len(todo.tasks)) as tell:
         execute(todo, folder, workers, lambda task: tell(task.label), executor, address)
     done = open_run(folder)

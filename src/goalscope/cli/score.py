@@ -30,8 +30,12 @@ MEANING = {
 
 def score(folder: RunArgument, as_json: JsonOption = False) -> None:
     """Score a run again from its rows and print the ranking."""
+    from goalscope.cli.planted import print_planted
+    from goalscope.suites.planted_run import is_planted_run, score_planted_run
     from goalscope.suites.run import open_run
 
+    if is_planted_run(folder):
+        return print_planted(score_planted_run(folder), as_json)
     print_scores(scores_of(open_run(folder)), as_json)
 
 
