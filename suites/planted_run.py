@@ -229,7 +229,10 @@ def _description(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise StorageError(f"{path} is no readable description of a run: {error}. Run the suite again.") from error
+        raise StorageError(
+            f"{path} is no readable description of a run: {error}. Expected a folder that `goalscope "
+            f"run` wrote; run the suite into it again, rows that are there are kept."
+        ) from error
 
 
 def score_planted_run(folder: Path) -> PlantedScores:
