@@ -27,23 +27,27 @@ def code_hash() -> str:
 
 @cache
 def made_here() -> Mapping[str, str]:
-    """Code, versions of what computes, and the kind of processor; nothing that tells one machine from its like."""
+    """Code, versions of what computes, the kind of processor, and the instructions by which torch picks its kernels.
+
+    Nothing that tells one machine from its like.
+    """
+    chosen_by = torch.backends.cpu.get_cpu_capability()
     return {
         "code": code_hash(),
         **{name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
+        "machine": f"{platform.system()} {platform.machine()}, {processor()}, {chosen_by}",
     }
 
 
-def _processor() -> str:
-    """Its model where the system tells, and the instructions that torch picks its kernels by."""
+def processor() -> str:
+    """Its model, where the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or "unknown"
-    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or "unknown"
 
 
 def differences(before: Mapping[str, str]) -> list[str]:

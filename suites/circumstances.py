@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import goalscope
+from goalscope.agents.provenance import processor
 
 PACKAGES = ("goalscope", "numpy", "scipy", "torch", "scikit-learn", "numba", "gymnasium", "minigrid")
 
@@ -23,16 +24,7 @@ def versions() -> dict[str, str]:
 @cache
 def hardware() -> dict[str, str | int]:
     """System, processor model and number of cores; of the machine that works, not of the one that collects."""
-    return {"machine": platform.platform(), "cpu": _processor(), "cores": os.cpu_count() or 1}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or "unknown"
+    return {"machine": platform.platform(), "cpu": processor(), "cores": os.cpu_count() or 1}
 
 
 def commit() -> dict[str, str | bool | None]:

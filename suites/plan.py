@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
-from goalscope.detectors.tracks import Budget, Track
+from goalscope.detectors.tracks import Track
 from goalscope.errors import GoalscopeError
 from goalscope.suites.keys import Prints, prints, task_key
 from goalscope.suites.loading import Method, anywhere, controls_of, describe
@@ -43,32 +44,47 @@ class Task:
         return f"{self.detector} on {self.recipe or f'unseen {self.setting}s'.replace('ys', 'ies')}"
 
 
+class Planned(Protocol):
+    """A task of any kind of run."""
+
+    @property
+    def part(self) -> str:
+        """Its file's name under ``rows/``."""
+
+    @property
+    def label(self) -> str:
+        """In a few words."""
+
+    @property
+    def target(self) -> str:
+        """Where to load its detector from."""
+
+
+AnyTask = TypeVar("AnyTask", bound=Planned)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[AnyTask]):
     """Everything a run will do."""
 
     suite: Suite
     zoo: Path
     populations: Mapping[str, Prints]
     """Recipe, as any process loads it -> what its agents are now."""
-    tasks: tuple[Task, ...]
+    tasks: tuple[AnyTask, ...]
 
-    def missing(self, folder: Path) -> list[Task]:
+    def missing(self, folder: Path) -> list[AnyTask]:
         """The tasks whose part is not there yet."""
         return [task for task in self.tasks if not (folder / "rows" / task.part).exists()]
 
-    def budget(self, task: Task) -> Budget:
-        """What the task's detector may use on a case."""
-        return replace(self.suite.budget, bank_frames=task.bank_frames)
 
-
-def plan(suite: Suite, extra: Sequence[str] = ()) -> Plan:
+def plan(suite: Suite, extra: Sequence[str] = ()) -> Plan[Task]:
     """The tasks of a suite, with further detectors by id, module or ``./file.py``.
 
     Reads all agents and loads all detectors, so that what is wrong with one stops a run before it begins.
     """
     zoo = zoo_folder(suite.zoo)
-    methods = _methods(suite, extra)
+    methods = find_methods(suite, extra)
     names, populations = {}, {}
     for place in map(anywhere, suite.recipes):
         population = load_population(zoo, place, suite.levels, suite.folds)
@@ -85,7 +101,8 @@ def plan(suite: Suite, extra: Sequence[str] = ()) -> Plan:
     return Plan(suite, zoo, populations, tuple(tasks))
 
 
-def _methods(suite: Suite, extra: Sequence[str]) -> list[Method]:
+def find_methods(suite: Suite, extra: Sequence[str]) -> list[Method]:
+    """The detectors of a suite, with further ones, and with their controls if it has them."""
     targets = [*suite.detectors, *extra]
     if suite.controls:
         targets += [control for target in targets for control in controls_of(target) if control not in targets]

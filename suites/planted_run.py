@@ -6,15 +6,11 @@ and no forecast, and `planted` for a setting.
 
 from __future__ import annotations
 
-import json
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -22,24 +18,22 @@ from pydantic import TypeAdapter
 from goalscope.agents.agent import Agent
 from goalscope.detectors.answers import checked_evidence
 from goalscope.detectors.base import Detector
-from goalscope.detectors.bench import one_thread
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
-from goalscope.detectors.sandbox import Outside
 from goalscope.detectors.tracks import Budget
-from goalscope.errors import DeclarationError, GoalscopeError, StorageError, UnsupportedError
-from goalscope.files import write_whole
+from goalscope.errors import DeclarationError, StorageError, UnsupportedError
 from goalscope.suites.case import Case, Shares, attempt
-from goalscope.suites.circumstances import commit, hardware, versions
-from goalscope.suites.executors import executor
+from goalscope.suites.folder import check_complete, check_unchanged, read_description, write_description
 from goalscope.suites.keys import Prints, prints, task_key
-from goalscope.suites.loading import Method, describe, load_detector
+from goalscope.suites.loading import Method, opened
+from goalscope.suites.plan import Plan, find_methods
 from goalscope.suites.planted import known_agents, planted_population, planted_query
 from goalscope.suites.planted_scores import UNSUPPORTED, PlantedScores, score_planted
 from goalscope.suites.planted_suite import PlantedSuite
 from goalscope.suites.population import zoo_folder
-from goalscope.suites.rows import FORMAT, case_row, read_rows, write_part
-from goalscope.suites.sources import content_hash, shared_hash
+from goalscope.suites.rows import read_rows
+from goalscope.suites.run import Common, Rows, carry_out, rows_of
+from goalscope.suites.sources import content_hash
 
 SETTING = "planted"
 
@@ -77,7 +71,7 @@ def _case(detector: Detector, number: int, agent: Agent, seed: int, budget: Budg
             case.flag, case.message = UNSUPPORTED, str(error)
             return None
 
-    case.evidence = attempt(case, math.inf if isinstance(detector, Outside) else budget.seconds, ask)
+    case.evidence = attempt(case, math.inf if detector.apart else budget.seconds, ask)
     case.tally = handle.tally.counts()
     return case
 
@@ -108,18 +102,7 @@ class PlantedTask:
         return f"{self.detector} on {self.group}"
 
 
-@dataclass(frozen=True)
-class PlantedPlan:
-    """Everything a run of the planted suite will do."""
-
-    suite: PlantedSuite
-    zoo: Path
-    populations: Mapping[str, Prints]
-    """Recipe -> what its agents are now."""
-    tasks: tuple[PlantedTask, ...]
-
-
-def plan_planted(suite: PlantedSuite, extra: Sequence[str] = ()) -> PlantedPlan:
+def plan_planted(suite: PlantedSuite, extra: Sequence[str] = ()) -> Plan[PlantedTask]:
     """The tasks of a suite, with further detectors by id, module or ``./file.py``, whose evidence is a contrast.
 
     Reads all agents and what is known of them, so that what is wrong stops a run before it begins.
@@ -136,16 +119,14 @@ def plan_planted(suite: PlantedSuite, extra: Sequence[str] = ()) -> PlantedPlan:
         for method in methods
         for group, names in groups.items()
     ]
-    return PlantedPlan(suite, zoo, known, tuple(tasks))
+    return Plan(suite, zoo, known, tuple(tasks))
 
 
 def _methods(suite: PlantedSuite, extra: Sequence[str]) -> list[Method]:
-    targets = [*suite.detectors, *extra]
-    methods = [describe(target) for target in targets]
+    methods = find_methods(suite, extra)
     for method in methods:
-        check_gives_evidence(load_detector(method.target), method.name)
-    if len({method.name for method in methods}) < len(methods):
-        raise GoalscopeError("Two detectors have the same name: rename the file, results are filed under it.")
+        with opened(method.target) as detector:
+            check_gives_evidence(detector, method.name)
     return methods
 
 
@@ -160,7 +141,7 @@ def _task(suite: PlantedSuite, method: Method, group: str, known: Mapping[str, P
 
 
 def execute_planted(
-    plan: PlantedPlan,
+    plan: Plan[PlantedTask],
     folder: Path,
     workers: int,
     done: Callable[[PlantedTask], None],
@@ -168,92 +149,42 @@ def execute_planted(
     address: str = "",
 ) -> None:
     """Do what is missing by an executor; `done` is called with every task, also those done before."""
-    _describe_run(plan, folder)
-    missing = [task for task in plan.tasks if not (folder / "rows" / task.part).exists()]
-    for task in plan.tasks:
-        if task not in missing:
-            done(task)
-    common = {
-        "suite": plan.suite.name,
-        "suite_sha256": plan.suite.hash,
-        "code_sha256": shared_hash(),
-        "versions": json.dumps(versions()),
-        **commit(),
-    }
-    work = partial(_answer, replace(plan, tasks=()), common)
-    for task, rows in executor(how)(work, missing, workers, address):
-        write_part(folder / "rows" / task.part, rows)
-        done(task)
+    write_description(plan, folder, SETTING)
+    carry_out(plan, _answer, folder, workers, done, how, address)
 
 
-def _answer(plan: PlantedPlan, common: Mapping[str, Any], task: PlantedTask) -> list[dict[str, Any]]:
+def _answer(plan: Plan[PlantedTask], common: Common, detector: Detector, task: PlantedTask) -> Rows:
     """Put a task's detector to its agents; a row each."""
     suite, rows = plan.suite, []
-    with one_thread():
-        detector = load_detector(task.target)
-        own = {name: getattr(task, name) for name in ("detector", "detector_sha256", "seed", "key")}
-        asked = {"setting": SETTING, "bank_frames": suite.budget.bank_frames, "track": int(detector.track)}
-        for name in task.recipes:
-            agents, known = planted_population(plan.zoo, name, suite.levels).agents, plan.populations[name]
-            for case in planted_cases(detector, agents, task.seed, suite.budget, suite.levels):
-                hashes = {"weights_sha256": known.weights[case.agent], "labels_sha256": known.labels[case.agent]}
-                same = {**common, **hardware(), **own, **asked, **hashes, "recipe": name}
-                rows.append(case_row(case, agents[case.agent].id, same))
+    own = {name: getattr(task, name) for name in ("detector", "detector_sha256", "seed", "key")}
+    asked = {"setting": SETTING, "bank_frames": suite.budget.bank_frames}
+    for name in task.recipes:
+        population = planted_population(plan.zoo, name, suite.levels)
+        cases = planted_cases(detector, population.agents, task.seed, suite.budget, suite.levels)
+        rows += rows_of(population, cases, plan.populations[name], {**common, **own, **asked})
     return rows
 
 
 # On disk
 
 
-def _describe_run(plan: PlantedPlan, folder: Path) -> None:
-    """Say in ``run.json`` what belongs to the run."""
-    description = {
-        "format": FORMAT,
-        SETTING: True,
-        "suite": asdict(plan.suite),
-        "populations": {name: known.sha256 for name, known in plan.populations.items()},
-        "parts": [task.part for task in plan.tasks],
-        "versions": versions(),
-        "machine": platform.platform(),
-    }
-    write_whole(folder / "run.json", lambda path: path.write_text(json.dumps(description, indent=1)))
-
-
 def is_planted_run(folder: Path) -> bool:
     """Whether a folder holds a run of planted agents, which :func:`score_planted_run` scores."""
-    path = folder / "run.json"
-    return path.exists() and SETTING in _description(path)
-
-
-def _description(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise StorageError(
-            f"{path} is no readable description of a run: {error}. Expected a folder that `goalscope "
-            f"run` wrote; run the suite into it again, rows that are there are kept."
-        ) from error
+    return (folder / "run.json").exists() and SETTING in read_description(folder)
 
 
 def score_planted_run(folder: Path) -> PlantedScores:
     """The table of a run, from its rows. Raises a :class:`StorageError` where it is incomplete, or on other agents."""
-    data = _description(folder / "run.json")
+    data = read_description(folder)
     try:
         suite = TypeAdapter(PlantedSuite).validate_python(data["suite"])
         parts, asked_about = [folder / "rows" / name for name in data["parts"]], dict(data["populations"])
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{folder / 'run.json'} describes no run of planted agents: {error}.") from error
-    if absent := [part.name for part in parts if not part.exists()]:
-        raise StorageError(
-            f"{len(absent)} of {len(parts)} parts are missing in {folder}, {absent[0]} first: run the suite into it "
-            f"again, the others are kept."
-        )
+    check_complete(folder, parts)
     zoo = zoo_folder(suite.zoo)
     populations = [planted_population(zoo, name, suite.levels) for name in suite.recipes]
     for population in populations:
-        if prints(zoo, population).sha256 != asked_about.get(population.recipe.name):
-            raise StorageError(
-                f"{folder} was run on other agents of {population.recipe.name} than lie in {zoo} now, or with another "
-                f"version: run the suite again."
-            )
+        name = population.recipe.name
+        check_unchanged(folder, zoo, population, name, asked_about.get(name))
     return score_planted(read_rows(parts), known_agents(zoo, populations), suite)

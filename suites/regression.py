@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goalscope.agents.recipe import Recipe
+from goalscope.detectors.multinomial import single_outcomes
 from goalscope.detectors.query import Query
 from goalscope.errors import GoalscopeError
 from goalscope.suites.population import Population
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 Shares = NDArray[np.float64]
-LEAST_WEIGHT = 1e-6
-"""Of an outcome that never happened, so that it keeps its column."""
 MOST_ITERATIONS = 2000
 TOLERANCE = 1e-6
 
@@ -101,13 +100,9 @@ def _fit(cases: Sequence[RecipeCase]) -> _Fitted:
     counts = np.concatenate([np.full(len(case.outcomes), case.agents / len(case.outcomes)) for case in cases])
     centre, spread = known.mean(0), known.std(0)
     scale = np.where(spread > 0, spread, 1.0)
-    n, outcomes = shares.shape
     model = LogisticRegression(max_iter=MOST_ITERATIONS, tol=TOLERANCE)
-    model.fit(
-        np.repeat((known - centre) / scale, outcomes, axis=0),
-        np.tile(np.arange(outcomes), n),
-        sample_weight=(np.maximum(shares, LEAST_WEIGHT) * counts[:, None]).ravel(),
-    )
+    rows, outcomes, weights = single_outcomes((known - centre) / scale, shares)
+    model.fit(rows, outcomes, sample_weight=(weights * counts[:, None]).ravel())
     return _Fitted(model, families, centre, scale, known.min(0), known.max(0))
 
 

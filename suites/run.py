@@ -8,37 +8,56 @@ what a change of code, agents or suite makes stale.
 from __future__ import annotations
 
 import json
-import platform
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from goalscope.agents.agent import agent_id
+from goalscope.detectors.base import Detector
 from goalscope.detectors.bench import one_thread
-from goalscope.errors import StorageError
-from goalscope.files import write_whole
 from goalscope.suites.case import Case
 from goalscope.suites.circumstances import commit, hardware, versions
 from goalscope.suites.crossfit import crossfit
 from goalscope.suites.executors import executor
-from goalscope.suites.keys import prints
+from goalscope.suites.folder import check_complete, check_unchanged, read_description, unreadable, write_description
+from goalscope.suites.keys import Prints
 from goalscope.suites.loading import opened
-from goalscope.suites.plan import Plan, Task
+from goalscope.suites.plan import AnyTask, Plan, Task
 from goalscope.suites.population import Population, load_population, zoo_folder
-from goalscope.suites.rows import FORMAT, case_row, write_part
+from goalscope.suites.rows import case_row, write_part
 from goalscope.suites.sources import shared_hash
 from goalscope.suites.suite import Suite, suite_from
+from goalscope.suites.transfer import transfer
 
 Rows = list[dict[str, Any]]
+Common = Mapping[str, Any]
+"""Columns that all rows of a task share."""
 
 
 def execute(
-    plan: Plan, folder: Path, workers: int, done: Callable[[Task], None], how: str = "processes", address: str = ""
+    plan: Plan[Task],
+    folder: Path,
+    workers: int,
+    done: Callable[[Task], None],
+    how: str = "processes",
+    address: str = "",
 ) -> None:
     """Do what is missing by an executor; `done` is called with every task, also those done before."""
     write_description(plan, folder)
+    carry_out(plan, answer, folder, workers, done, how, address)
+
+
+def carry_out(
+    plan: Plan[AnyTask],
+    answers: Callable[[Plan[AnyTask], Common, Detector, AnyTask], Rows],
+    folder: Path,
+    workers: int,
+    done: Callable[[AnyTask], None],
+    how: str,
+    address: str,
+) -> None:
+    """Do a plan's missing tasks of any kind: `answers` puts a task's detector to its agents, a row each."""
     missing = plan.missing(folder)
     for task in plan.tasks:
         if task not in missing:
@@ -51,34 +70,42 @@ def execute(
         **commit(),
     }
     hidden = (plan.zoo, folder.absolute())
-    work = partial(answer, replace(plan, tasks=()), common, hidden)  # what workers get must not grow with the tasks
+    bare = replace(plan, tasks=())  # what workers get must not grow with the tasks
+    work = partial(_answered, answers, bare, common, hidden)
     for task, rows in executor(how)(work, missing, workers, address):
         write_part(folder / "rows" / task.part, rows)
         done(task)
 
 
-def answer(plan: Plan, common: dict[str, Any], hidden: Sequence[Path], task: Task) -> Rows:
-    """Put a task's detector to its agents; a row each. A detector from outside sees nothing of `hidden` folders."""
+def _answered(
+    answers: Callable[[Plan[AnyTask], Common, Detector, AnyTask], Rows],
+    plan: Plan[AnyTask],
+    common: Common,
+    hidden: Sequence[Path],
+    task: AnyTask,
+) -> Rows:
+    """A task's rows. A detector from outside sees nothing of `hidden` folders, and ends with the task."""
     with one_thread(), opened(task.target, hidden) as detector:
-        about = [task.recipe_target] if task.recipe_target else list(plan.populations)
-        populations = [load_population(plan.zoo, name, plan.suite.levels, plan.suite.folds) for name in about]
-        if task.setting == "seed":
-            cases = [crossfit(detector, populations[0], task.seed, plan.budget(task))]
-        else:
-            from goalscope.suites.transfer import transfer
+        return answers(plan, {**common, **hardware(), "track": int(detector.track)}, detector, task)
 
-            groups = [getattr(p.recipe, GROUPS[task.setting]) for p in populations]
-            cases = transfer(detector, populations, groups, task.seed, plan.budget(task))
+
+def answer(plan: Plan[Task], common: Common, detector: Detector, task: Task) -> Rows:
+    """Put a task's detector to its agents; a row each."""
+    about = [task.recipe_target] if task.recipe_target else list(plan.populations)
+    populations = [load_population(plan.zoo, name, plan.suite.levels, plan.suite.folds) for name in about]
+    budget = replace(plan.suite.budget, bank_frames=task.bank_frames)
+    if task.setting == "seed":
+        cases = [crossfit(detector, populations[0], task.seed, budget)]
+    else:
+        groups = [getattr(p.recipe, GROUPS[task.setting]) for p in populations]
+        cases = transfer(detector, populations, groups, task.seed, budget)
     own = {
         name: getattr(task, name) for name in ("detector", "detector_sha256", "setting", "seed", "bank_frames", "key")
     }
-    same = {**common, **hardware(), **own, "track": int(detector.track)}
-    known = [plan.populations[name] for name in about]
-    hashes = [zip(k.weights, k.labels, strict=True) for k in known]
     return [
         row
-        for population, those, pairs in zip(populations, cases, hashes, strict=True)
-        for row in _rows(population, those, list(pairs), same)
+        for name, population, those in zip(about, populations, cases, strict=True)
+        for row in rows_of(population, those, plan.populations[name], {**common, **own})
     ]
 
 
@@ -86,15 +113,13 @@ GROUPS = {"recipe": "name", "family": "family"}
 """Setting -> the field of a recipe whose values are held out."""
 
 
-def _rows(
-    population: Population, cases: Sequence[Case], hashes: Sequence[tuple[str, str]], common: dict[str, Any]
-) -> Rows:
+def rows_of(population: Population, cases: Sequence[Case], known: Prints, common: Common) -> Rows:
+    """The cases of a recipe's agents as rows."""
     found = []
     for case in cases:
-        agent = population.agents[case.agent]
-        weights, label = hashes[case.agent]
-        own = {"recipe": population.recipe.name, "weights_sha256": weights, "labels_sha256": label}
-        found.append(case_row(case, agent_id(agent.recipe, agent.seed), {**common, **own}))
+        hashes = {"weights_sha256": known.weights[case.agent], "labels_sha256": known.labels[case.agent]}
+        own = {"recipe": population.recipe.name, **hashes}
+        found.append(case_row(case, population.agents[case.agent].id, {**common, **own}))
     return found
 
 
@@ -111,44 +136,18 @@ class Run:
     versions: dict[str, str]
 
 
-def write_description(plan: Plan, folder: Path) -> None:
-    """Say in ``run.json`` what belongs to the run."""
-    description = {
-        "format": FORMAT,
-        "suite": asdict(plan.suite),
-        "populations": {name: known.sha256 for name, known in plan.populations.items()},
-        "parts": [task.part for task in plan.tasks],
-        "versions": versions(),
-        "machine": platform.platform(),
-    }
-    write_whole(folder / "run.json", lambda path: path.write_text(json.dumps(description, indent=1)))
-
-
 def open_run(folder: Path) -> Run:
     """Read what a run was asked, and check that it is complete."""
-    path = folder / "run.json"
+    data = read_description(folder)
     try:
-        data = json.loads(path.read_text())
         suite = suite_from(data["suite"])
         parts = tuple(folder / "rows" / name for name in data["parts"])
         asked_about = {str(name): str(digest) for name, digest in data["populations"].items()}
         found_versions = {**data["versions"], "machine": str(data["machine"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(
-            f"{path} is no readable description of a run: {error}. Expected a folder that `goalscope run` wrote; "
-            f"run the suite into it again, rows that are there are kept."
-        ) from error
-    absent = [part for part in parts if not part.exists()]
-    if absent:
-        raise StorageError(
-            f"{len(absent)} of {len(parts)} parts are missing in {folder}, {absent[0].name} first: "
-            f"run the suite into it again, the others are kept."
-        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unreadable(folder, error) from error
+    check_complete(folder, parts)
     zoo = zoo_folder(suite.zoo)
     for name, digest in asked_about.items():
-        if prints(zoo, load_population(zoo, name, suite.levels, suite.folds)).sha256 != digest:
-            raise StorageError(
-                f"{folder} was run on other agents of {name} than lie in {zoo} now, or with another version: "
-                f"run the suite again."
-            )
+        check_unchanged(folder, zoo, load_population(zoo, name, suite.levels, suite.folds), name, digest)
     return Run(suite, zoo, parts, found_versions)

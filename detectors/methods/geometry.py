@@ -15,14 +15,13 @@ from numpy.typing import ArrayLike
 from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.calibration import Shares
 from goalscope.detectors.handle import AgentHandle
+from goalscope.detectors.multinomial import single_outcomes
 from goalscope.detectors.query import Query
 from goalscope.detectors.tracks import Track
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-LEAST_WEIGHT = 1e-6
-"""Of an outcome that never happened, so that it keeps its column."""
 MOST_ITERATIONS = 1000
 
 
@@ -46,13 +45,9 @@ class Geometry(Detector):
 
         known = np.concatenate([features(case.query) for case in reference])
         shares = np.concatenate([case.outcomes for case in reference])
-        n, outcomes = shares.shape
         regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ITERATIONS))
-        regression.fit(
-            np.repeat(known, outcomes, axis=0),
-            np.tile(np.arange(outcomes), n),
-            logisticregression__sample_weight=np.maximum(shares, LEAST_WEIGHT).ravel(),
-        )
+        rows, outcomes, weights = single_outcomes(known, shares)
+        regression.fit(rows, outcomes, logisticregression__sample_weight=weights.ravel())
         return type(self)(regression)
 
     def forecast(self, agent: AgentHandle, query: Query) -> ArrayLike:

@@ -1,18 +1,12 @@
 """The transfer suite: forecasts for recipes, and for families, of which no agent with known outcomes is at hand."""
 
+from goalscope.suites.standard.core import SUITE as CORE
 from goalscope.suites.suite import Suite
 
 SUITE = Suite(
     name="transfer",
-    zoo="core",
-    recipes=(
-        "corner_marked",
-        "dish_open",
-        "dish_walls_mixed",
-        "shape_two_targets",
-        "run_gain",
-        "run_jitter_gain",
-    ),
+    zoo=CORE.zoo,
+    recipes=CORE.recipes,
     detectors=(
         "in_distribution",
         "policy_gradient",

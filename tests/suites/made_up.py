@@ -21,6 +21,7 @@ from goalscope.detectors.calibration import forecast
 from goalscope.detectors.query import query_for
 from goalscope.envs import Engine
 from goalscope.suites.population import Population, assign_folds
+from goalscope.suites.suite import Suite
 from goalscope.suites.truth import Truth
 
 Shares = NDArray[np.float64]
@@ -204,6 +205,17 @@ SUITE = Suite(
     seeds={seeds},
 )
 """
+
+
+TINY = Suite(
+    name="tiny",
+    zoo="./zoo",
+    recipes=("./tiny_dish.py", "./tiny_corner.py"),
+    detectors=("./good.py", "./stranger.py"),
+    folds=2,
+    seeds=2,
+)
+"""On what :func:`write_suite` and :func:`save_zoo` leave in a folder's ``zoo``."""
 
 
 def write_suite(folder: Path, seeds: int = 1) -> None:

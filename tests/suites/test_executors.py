@@ -15,39 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.suites.made_up import save_zoo, write_suite
+from tests.suites.made_up import TINY
 
 from goalscope.errors import GoalscopeError, UnknownNameError
 from goalscope.suites.executors import executor, executors
-from goalscope.suites.plan import Plan, plan
+from goalscope.suites.plan import Plan, Task, plan
 from goalscope.suites.rows import CIRCUMSTANCES, read_part
 from goalscope.suites.run import execute
-from goalscope.suites.suite import Suite
 
 HAS_RAY = find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip install goalscope[ray]")
-SUITE = Suite(
-    name="tiny",
-    zoo="./zoo",
-    recipes=("./tiny_dish.py", "./tiny_corner.py"),
-    detectors=("./good.py", "./stranger.py"),
-    folds=2,
-    seeds=2,
-)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    save_zoo(folder / "zoo")
-    write_suite(folder)
-    return folder
 
 
 @pytest.fixture
-def todo(made: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def todo(made: Path, monkeypatch: pytest.MonkeyPatch) -> Plan[Task]:
     monkeypatch.chdir(made)
-    return plan(SUITE)
+    return plan(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +39,7 @@ def expected(made: Path) -> list[dict[str, Any]]:
     before = Path.cwd()
     os.chdir(made)
     try:
-        execute(plan(SUITE), made / "expected", 1, lambda task: None, "inprocess")
+        execute(plan(TINY), made / "expected", 1, lambda task: None, "inprocess")
     finally:
         os.chdir(before)
     return rows(made / "expected")
@@ -87,14 +70,16 @@ def test_every_task_is_done_once(name: str, workers: int) -> None:
     assert sorted(found) == [(n, 2**n) for n in range(7)]
 
 
-def test_processes_give_the_rows_of_one_process(todo: Plan, expected: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_processes_give_the_rows_of_one_process(
+    todo: Plan[Task], expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
     done: list[str] = []
     execute(todo, tmp_path, 2, lambda task: done.append(task.part), "processes")
     assert sorted(done) == sorted(task.part for task in todo.tasks) and len(done) == 8
     assert rows(tmp_path) == expected and len(expected) == 8 * 16
 
 
-def test_a_task_is_told_when_its_rows_are_on_disk(todo: Plan, tmp_path: Path) -> None:
+def test_a_task_is_told_when_its_rows_are_on_disk(todo: Plan[Task], tmp_path: Path) -> None:
     found: list[dict[str, Any]] = []
     execute(todo, tmp_path, 1, lambda task: found.extend(read_part(tmp_path / "rows" / task.part)), "inprocess")
     assert len(found) == 8 * 16
@@ -111,11 +96,11 @@ def test_without_ray_one_error_says_how_to_install_it() -> None:
 RUN = """
 import sys
 from pathlib import Path
-from tests.suites.test_executors import SUITE
+from tests.suites.test_executors import TINY
 from goalscope.suites.plan import plan
 from goalscope.suites.run import execute
 
-todo = plan(SUITE)
+todo = plan(TINY)
 print("ready", flush=True)
 execute(todo, Path(sys.argv[1]), 2, lambda task: None, sys.argv[2])
 """
@@ -157,7 +142,7 @@ def killed_at_random(folder: Path, how: str, times: int, rng: np.random.Generato
 @pytest.mark.parametrize(("how", "times"), [("inprocess", 2), pytest.param("processes", 20, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
 def test_a_run_killed_at_random_moments_ends_with_the_same_rows(
-    how: str, times: int, todo: Plan, expected: list[dict[str, Any]], tmp_path: Path
+    how: str, times: int, todo: Plan[Task], expected: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     killed_at_random(tmp_path, how, times, np.random.default_rng(times))
     execute(todo, tmp_path / "killed", 1, lambda task: None, "inprocess")
@@ -187,7 +172,7 @@ def cluster() -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(600)
 def test_ray_gives_the_same_rows_though_a_worker_and_a_node_are_killed(
-    todo: Plan, expected: list[dict[str, Any]], tmp_path: Path, cluster: Any
+    todo: Plan[Task], expected: list[dict[str, Any]], tmp_path: Path, cluster: Any
 ) -> None:
     second = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -233,7 +218,9 @@ def _descends(pid: int) -> bool:
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_ray_on_this_machine_gives_the_same_rows(todo: Plan, expected: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_ray_on_this_machine_gives_the_same_rows(
+    todo: Plan[Task], expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
     execute(todo, tmp_path, 2, lambda task: None, "ray")
     assert rows(tmp_path) == expected
 

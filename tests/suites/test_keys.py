@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.suites.made_up import CORNER, DISH, GOOD, save_zoo, write_suite
+from tests.suites.made_up import CORNER, DISH, GOOD, TINY, save_zoo
 
 from goalscope.agents.labels import LABELS
 from goalscope.agents.members import members
@@ -20,23 +20,6 @@ from goalscope.detectors.tracks import Budget
 from goalscope.suites import circumstances, keys, population, sources
 from goalscope.suites.plan import Task, plan
 from goalscope.suites.suite import Suite
-
-SUITE = Suite(
-    name="tiny",
-    zoo="./zoo",
-    recipes=("./tiny_dish.py", "./tiny_corner.py"),
-    detectors=("./good.py", "./stranger.py"),
-    folds=2,
-    seeds=2,
-)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    save_zoo(folder / "zoo")
-    write_suite(folder)
-    return folder
 
 
 @pytest.fixture
@@ -47,7 +30,7 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def tasks(suite: Suite = SUITE) -> dict[tuple[str, str, int], Task]:
+def tasks(suite: Suite = TINY) -> dict[tuple[str, str, int], Task]:
     """What is planned in this folder as it is now, in a process that remembers nothing."""
     for remembered in (population.load_population, population._query, population._read_listed, sources.shared_hash):
         remembered.cache_clear()
@@ -116,7 +99,7 @@ def test_a_module_of_the_same_package_concerns_a_detector_of_it(place: Path, mon
     (package / "deep" / "near.py").write_text("from ..shared import FRAMES\n")
     (package / "method.py").write_text(f"from h4_package.deep.near import FRAMES\n{GOOD}")
     monkeypatch.syspath_prepend(place)
-    suite = replace(SUITE, detectors=("h4_package.method",))
+    suite = replace(TINY, detectors=("h4_package.method",))
     before = {task.key for task in tasks(suite).values()}
     edit(package / "other.py", "16", "15")
     assert {task.key for task in tasks(suite).values()} == before
@@ -165,7 +148,7 @@ def test_agents_of_another_recipe_make_nothing_stale(place: Path) -> None:
 def test_names_alone_make_nothing_stale_and_do_not_stand_for_what_they_name(place: Path) -> None:
     before = tasks()
     Path("good.py").rename("renamed.py")
-    renamed = tasks(replace(SUITE, name="other", detectors=("./renamed.py", "./stranger.py")))
+    renamed = tasks(replace(TINY, name="other", detectors=("./renamed.py", "./stranger.py")))
     assert {task.key for task in renamed.values()} == {task.key for task in before.values()}
     shutil.copy("stranger.py", "good.py")
     assert tasks()["good", DISH.name, 0].key == before["stranger", DISH.name, 0].key
@@ -181,13 +164,13 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_a_suite_asks_concerns_every_task(change: dict[str, object], place: Path) -> None:
-    before, after = tasks(), tasks(replace(SUITE, **change))  # type: ignore[arg-type]
+    before, after = tasks(), tasks(replace(TINY, **change))  # type: ignore[arg-type]
     assert not {task.key for task in before.values()} & {task.key for task in after.values()}
 
 
 def test_what_else_a_suite_asks_concerns_no_task(place: Path) -> None:
     before = tasks()
-    after = tasks(replace(SUITE, seeds=3, recipes=SUITE.recipes[:1], anchors=SUITE.recipes[1:], name="other"))
+    after = tasks(replace(TINY, seeds=3, recipes=TINY.recipes[:1], anchors=TINY.recipes[1:], name="other"))
     assert all(after[about].key == before[about].key for about in of(recipe=DISH.name))
 
 
@@ -228,7 +211,7 @@ def test_a_family_of_ones_own_concerns_the_recipes_that_play_it(place: Path) -> 
 
 
 def test_a_control_has_a_key_of_its_own(place: Path) -> None:
-    found = tasks(replace(SUITE, controls=True))
+    found = tasks(replace(TINY, controls=True))
     names = {name for name, _, _ in found}
     assert {"stranger", "stranger~untrained", "stranger~shuffled"} <= names and "good~untrained" not in names
     assert len({task.key for task in found.values()}) == len(found)
@@ -236,7 +219,7 @@ def test_a_control_has_a_key_of_its_own(place: Path) -> None:
 
 def test_budgets_are_swept_where_they_are_looked_at_and_transfers_are_about_all_recipes(place: Path) -> None:
     suite = replace(
-        SUITE, detectors=("./good.py", "ask_the_policy"), settings=("seed", "family"), budgets=(16, 64), seeds=1
+        TINY, detectors=("./good.py", "ask_the_policy"), settings=("seed", "family"), budgets=(16, 64), seeds=1
     )
     found = plan(suite).tasks
     swept = {(t.detector, t.bank_frames) for t in found if t.setting == "seed" and t.recipe == DISH.name}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.suites.made_up import save_zoo, write_suite
 from typer.testing import CliRunner
 
 from goalscope.cli import app
@@ -37,14 +36,6 @@ seeds = 1
 bank_frames = 32
 seconds = 5
 """
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    save_zoo(folder / "zoo")
-    write_suite(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
