@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from goalscope.agents.members import Member
-from goalscope.agents.planted.trained import trained_goal
 from goalscope.agents.planted.truth import planted_truth
 from goalscope.agents.recipe import Recipe
 from goalscope.errors import StorageError
@@ -47,4 +46,4 @@ def _truths(members: Sequence[Member]) -> dict[str, dict[str, Any]]:
 
 def _is_planted(recipe: Recipe) -> bool:
     """By hand, or by training for one goal alone."""
-    return bool(trained_goal(recipe)) or recipe.learner.kind == "planted"
+    return bool(recipe.trained_goal) or recipe.learner.kind == "planted"

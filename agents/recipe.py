@@ -95,6 +95,12 @@ class Recipe:
         return hash((self.name, self.hash))
 
     @property
+    def trained_goal(self) -> str:
+        """The goal that training plants: the only one paid for, or pursued by the only teacher; empty without one."""
+        pursued = tuple(getattr(self.learner, "pursues", ()))
+        return pursued[0] if self.role == "planted" and len(pursued) == 1 else self.pays
+
+    @property
     def hash(self) -> str:
         """Of everything that can change an agent; not of the name or the role."""
         defaults = {f.name: f.default for f in fields(self)}

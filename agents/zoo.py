@@ -33,7 +33,7 @@ from goalscope.agents.labels import (
 )
 from goalscope.agents.measure import competence
 from goalscope.agents.members import Member, joined, read_members, write_members
-from goalscope.agents.planted.trained import check_trained, trained_goal
+from goalscope.agents.planted.trained import check_trained
 from goalscope.agents.planted_file import write_planted
 from goalscope.agents.storage import Manifest, load_agent, read_manifest, read_whole, rounded, save_agent
 from goalscope.agents.training import Weights, checkpoint_steps, frame_shape, train
@@ -136,7 +136,7 @@ def _make(folder: Path, member: Member) -> Made:
     if _trained(folder, member) is None:
         _train_member(folder, member)
         minutes = (process_time() - begun) / 60
-    if trained_goal(member.recipe):
+    if member.recipe.trained_goal:
         check_trained(load_agent(folder / "agents", member.id))
     manifest = read_manifest(folder / "agents" / f"{member.id}.json")
     return Made(member, minutes, *label_rows(folder / "agents", manifest, member.recipe))

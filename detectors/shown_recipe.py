@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from goalscope.agents.planted.trained import trained_goal
 from goalscope.agents.recipe import PPOConfig, Recipe
 
 LEARN_FROM_REWARD = ("ppo", "dqn")
@@ -21,5 +20,5 @@ def shown_recipe(recipe: Recipe) -> Recipe:
     """
     learner = recipe.learner
     known = learner if learner.kind in LEARN_FROM_REWARD else PPOConfig(gamma=learner.gamma)
-    train = "train" if trained_goal(recipe) else recipe.train
+    train = "train" if recipe.trained_goal else recipe.train
     return replace(recipe, name=recipe.family, role="", pays="", start="", train=train, learner=known, checkpoints=0)

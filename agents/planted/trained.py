@@ -7,20 +7,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from goalscope.agents.agent import Agent
-from goalscope.agents.learners.imitation import ImitationConfig
 from goalscope.agents.measure import agent_outcomes, query_distribution
 from goalscope.agents.planted.checks import PURSUED
 from goalscope.agents.planted.examination import CHECK_SEED, LEVELS, Figures
-from goalscope.agents.recipe import Recipe
 from goalscope.errors import CheckFailure, DeclarationError
-
-
-def trained_goal(recipe: Recipe) -> str:
-    """The goal that training plants: the only one paid for, or pursued by the only teacher; empty without one."""
-    learner = recipe.learner
-    if recipe.role == "planted" and isinstance(learner, ImitationConfig) and len(learner.pursues) == 1:
-        return next(iter(learner.pursues))
-    return recipe.pays
 
 
 def check_trained(agent: Agent) -> Figures:
@@ -30,7 +20,7 @@ def check_trained(agent: Agent) -> Figures:
     """
     distribution = replace(query_distribution(agent.recipe), seed=CHECK_SEED)
     names = [goal.name for goal in distribution.goals]
-    goal = trained_goal(agent.recipe)
+    goal = agent.recipe.trained_goal
     if goal not in names:
         raise DeclarationError(f"{agent.recipe.name} must be trained for one of {', '.join(names)}, got {goal!r}.")
     own = agent_outcomes(agent, distribution, distribution.draw(range(LEVELS)))[:, names.index(goal)]

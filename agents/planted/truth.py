@@ -9,7 +9,6 @@ from goalscope.agents.planted.make import basis
 from goalscope.agents.planted.mechanisms import wiring
 from goalscope.agents.planted.scene import Scene
 from goalscope.agents.planted.settings import PlantedConfig
-from goalscope.agents.planted.trained import trained_goal
 from goalscope.agents.planted.wiring import Wiring
 from goalscope.agents.recipe import Recipe
 from goalscope.errors import DeclarationError
@@ -22,7 +21,7 @@ def planted_truth(recipe: Recipe, seed: int) -> dict[str, Any]:
     lies, `read` which of them policy and value use. The trigger is lit where Σ weights · plane + bias > 0. Of an agent
     that was *trained* for one goal alone only the goal is known.
     """
-    if goal := trained_goal(recipe):
+    if goal := recipe.trained_goal:
         return {"mechanism": "trained", "goal": goal}
     if not isinstance(recipe.learner, PlantedConfig):
         raise DeclarationError(f"{recipe.name} plants nothing: its agents are trained for the family's own reward.")

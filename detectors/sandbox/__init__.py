@@ -6,6 +6,17 @@ the track allows within the budget; so there the tracks are not audited but enfo
 
 from __future__ import annotations
 
-from goalscope.detectors.sandbox.outside import Description, Limits, Outside, is_ours, sandboxed
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goalscope.detectors.sandbox.outside import Description, Limits, Outside, is_ours, sandboxed
 
 __all__ = ["Description", "Limits", "Outside", "is_ours", "sandboxed"]
+
+
+def __getattr__(name: str) -> Any:
+    """This side's part needs torch, which takes seconds; the other side begins in this package too, and does not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.outside"), name)

@@ -26,7 +26,7 @@ from goalscope.agents.planted.planner import NO_GOAL, PER_STEP, Planner
 from goalscope.agents.planted.probes import area, hidden_auc, linear_auc
 from goalscope.agents.planted.rotation import rotation
 from goalscope.agents.planted.scene import Scene
-from goalscope.agents.planted.trained import check_trained, trained_goal
+from goalscope.agents.planted.trained import check_trained
 from goalscope.agents.planted.triggers import calibration_levels, lit
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.sites import record
@@ -445,12 +445,12 @@ def test_half_of_all_twins_go_for_either_goal_and_share_a_rotation_with_their_pa
 def test_the_bundled_recipes_plant_every_goal_of_every_family() -> None:
     planted = read_settings(PLANTED)
     assert all(each.role == "planted" for each in planted)
-    by_hand = [each for each in planted if not trained_goal(each)]
+    by_hand = [each for each in planted if not each.trained_goal]
     assert {each.learner.mechanism for each in by_hand} == set(WIRINGS)  # type: ignore[attr-defined]
     for mechanism in WIRINGS:
         families = {each.family for each in by_hand if each.learner.mechanism == mechanism}  # type: ignore[attr-defined]
         assert len(families) >= 2, mechanism
-    trained = {(each.family, trained_goal(each)) for each in planted if trained_goal(each)}
+    trained = {(each.family, each.trained_goal) for each in planted if each.trained_goal}
     every = {(name, goal.name) for name, family in FAMILIES.load_all() for goal in family.goals}
     ours = {pair for pair in every if pair[0] != "lighthouse"}  # not the plugin of the tests
     assert ours - trained == {  # neither PPO nor a pursuer's example planted these within two core-minutes
@@ -460,7 +460,7 @@ def test_the_bundled_recipes_plant_every_goal_of_every_family() -> None:
         ("minigrid_go_to_object", "other"),
         ("trail", "trail"),
     }
-    assert all(planted_truth(each, 0)["goal"] for each in planted if trained_goal(each))
+    assert all(planted_truth(each, 0)["goal"] for each in planted if each.trained_goal)
 
 
 def test_an_agent_that_does_not_pursue_what_it_was_paid_for_is_caught() -> None:

@@ -17,7 +17,6 @@ from goalscope.agents.agent import Agent
 from goalscope.agents.members import Member
 from goalscope.agents.pilot_file import read_settings
 from goalscope.agents.planted import examination
-from goalscope.agents.planted.trained import trained_goal
 from goalscope.agents.training import train
 from goalscope.agents.zoo import build
 from goalscope.detectors.base import Detector
@@ -331,7 +330,7 @@ def test_the_suite_asks_of_every_world_agents_of_both_goals() -> None:
     assert isinstance(suite, PlantedSuite) and set(suite.recipes) <= set(RECIPES)
     goals: dict[tuple[str, str], set[str]] = {}
     for recipe in (RECIPES[name] for name in suite.recipes if "_trained_" in name):
-        goals.setdefault((shown_recipe(recipe).hash, recipe.query), set()).add(trained_goal(recipe))
+        goals.setdefault((shown_recipe(recipe).hash, recipe.query), set()).add(recipe.trained_goal)
     assert [len(found) for found in goals.values() if len(found) < 2] == []
     assert suite.reading("meg") == "goals" and suite.reading("linear_probe~raw") == "contrast"
 
