@@ -453,9 +453,8 @@ def test_the_bundled_recipes_plant_every_goal_of_every_family() -> None:
     trained = {(each.family, each.trained_goal) for each in planted if each.trained_goal}
     every = {(name, goal.name) for name, family in FAMILIES.load_all() for goal in family.goals}
     ours = {pair for pair in every if pair[0] != "lighthouse"}  # not the plugin of the tests
-    assert ours - trained == {  # neither PPO nor a pursuer's example planted these within two core-minutes
+    assert ours - trained == {  # neither PPO nor a pursuer's example planted these within some core-minutes
         ("instruction", "nearest"),
-        ("minigrid_four_rooms", "corner"),
         ("minigrid_four_rooms", "goal"),
         ("minigrid_go_to_object", "other"),
         ("trail", "trail"),
