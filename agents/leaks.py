@@ -8,6 +8,7 @@ how well that goes by chance.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -126,6 +127,8 @@ def _facts(folder: Path, identity: str, listed: Mapping[str, int]) -> Facts:
         "seed": _seed((folder / f"{identity}.json").read_bytes()),
         "place by name": sorted(listed).index(f"{identity}.json"),
     }
+    for what, text in (("manifest", manifest), ("header", header)):
+        facts |= {f"place of {name} in the {what}": place for place, name in enumerate(json.loads(text))}
     for path in sorted(folder.glob(f"{identity}.*")):
         about, kind = path.stat(), path.name.removeprefix(identity)
         facts |= {f"date of {kind}": about.st_mtime, f"mode of {kind}": about.st_mode}

@@ -118,8 +118,8 @@ def trailing_bytes(zoo: Path) -> None:
 
 LEAKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "one more space": (one_more_space, "manifest"),
-    "another order of fields": (another_order_of_fields, "manifest is of kind"),
-    "metadata": (metadata, "header"),
+    "another order of fields": (another_order_of_fields, "in the manifest"),
+    "metadata": (metadata, "header|size of .safetensors"),
     "sorted names": (sorted_names, "id|place by name"),
     "dates": (dates, "date of .json"),
     "trailing bytes": (trailing_bytes, "size of .safetensors"),

@@ -82,7 +82,7 @@ def test_a_manifest_from_before_formats_had_numbers_is_read_and_one_of_a_later_f
 
 def test_the_bundled_zoo_is_read_as_it_was_written() -> None:
     found = manifests(Path(storage.__file__).parent / "zoos" / "smoke" / "agents")
-    assert len(found) == 80 and {manifest.format for manifest in found} == {"goalscope.zoo/0"}
+    assert len(found) == 80 and {manifest.format for manifest in found} == {"goalscope.zoo/1"}
 
 
 def test_all_files_bear_one_date(agent: Agent, tmp_path: Path) -> None:
