@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -145,6 +146,12 @@ def recipe_from(data: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    """Made once: to make one takes far longer than to check a recipe by it."""
+    return TypeAdapter(kind)
+
+
 def _checked(kind: type, data: Mapping[str, Any]) -> Any:
     """A frozen dataclass from JSON, every field checked for its type."""
     known = sorted(f.name for f in fields(kind))
@@ -152,7 +159,7 @@ def _checked(kind: type, data: Mapping[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"unknown settings {', '.join(unknown)}; known: {', '.join(known)}")
     try:
-        return TypeAdapter(kind).validate_python(data)
+        return _adapter(kind).validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -37,9 +37,9 @@ class Population:
     """`[A]` the fold in which an agent is tested."""
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def load_population(zoo: Path, recipe_name: str, levels: int, folds: int) -> Population:
-    """Read a recipe's agents and labels. Each process keeps two populations, so that it never holds a whole zoo."""
+    """Read a recipe's agents and labels. Each process keeps some populations, but never a zoo of any size."""
     those = recipe_members(zoo, recipe_name)
     recipe, ids = those[0].recipe, [member.id for member in those]
     labels = read_labels(zoo)
@@ -50,7 +50,7 @@ def load_population(zoo: Path, recipe_name: str, levels: int, folds: int) -> Pop
     return Population(recipe, query, agents, truths, assign_folds(len(ids), folds, recipe.hash))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _query(recipe: Recipe, levels: int) -> Query:
     """Drawn once a process."""
     return query_for(recipe, levels)

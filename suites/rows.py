@@ -97,10 +97,7 @@ def write_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def read_part(path: Path) -> list[dict[str, Any]]:
     """Read some rows back; `forecast` and `evidence` as arrays."""
     try:
-        found = (pq.read_schema(path).metadata or {}).get(b"format", b"none").decode()
-        if found != FORMAT:
-            raise ValueError(f"its format is {found}, this version reads {FORMAT}")
-        table = pq.read_table(path, schema=ROWS)
+        table = _read(path)
         forecasts = [_array(value) for value in table.column("forecast")]
         rows: list[dict[str, Any]] = table.drop_columns("forecast").to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -108,6 +105,14 @@ def read_part(path: Path) -> list[dict[str, Any]]:
             f"{path} is no readable part of a run: {error}. Delete it and run the suite again; the rest is kept."
         ) from error
     return [{**row, "forecast": forecast} for row, forecast in zip(rows, forecasts, strict=True)]
+
+
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        found = (file.schema_arrow.metadata or {}).get(b"format", b"none").decode()
+        if found != FORMAT:
+            raise ValueError(f"its format is {found}, this version reads {FORMAT}")
+        return file.read(columns=ROWS.names, use_threads=False).cast(ROWS)  # parts are small: threads cost more
 
 
 def _array(value: Any) -> np.ndarray[Any, Any] | None:

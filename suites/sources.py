@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,7 +97,11 @@ def imported(file: Path, known: frozenset[Path] = frozenset()) -> set[Path]:
 
 
 def _imports(file: Path) -> Iterator[Path]:
-    for level, parts in _names(file):
+    try:
+        names = _names(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise LoadError(f"Could not read {file}: {error} ({file}:{getattr(error, 'lineno', 1)})") from error
+    for level, parts in names:
         if level:
             yield from _along(file.parents[level - 1], parts)
             continue
@@ -108,18 +112,17 @@ def _imports(file: Path) -> Iterator[Path]:
             yield from _along(file.parent, parts)
 
 
-def _names(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """(level, dotted name in parts) of everything that a file imports; also of what may be a name in a module."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise LoadError(f"Could not read {file}: {error} ({file}:{getattr(error, 'lineno', 1)})") from error
-    for node in ast.walk(tree):
+@lru_cache(maxsize=1024)
+def _names(source: bytes) -> tuple[tuple[int, list[str]], ...]:
+    """(level, dotted name in parts) of everything that a source imports; also of what may be a name in a module."""
+    found: list[tuple[int, list[str]]] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name.split(".")) for alias in node.names)
+            found += ((0, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module.split(".") if node.module else []
-            yield from ((node.level, [*module, alias.name]) for alias in node.names)
+            found += ((node.level, [*module, alias.name]) for alias in node.names)
+    return tuple(found)
 
 
 def _package(folder: Path) -> Path | None:
