@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -139,10 +140,13 @@ def by_agent(known: Population, table: Shares) -> dict[str, Shares]:
 
 # A zoo and a suite on disk
 
+AGENTS = 8
+"""Of every recipe in the tiny zoo: the fewest that leave, in two folds, enough reference agents to calibrate on."""
 
-def save_zoo(folder: Path, recipes: Sequence[Recipe] = (DISH, CORNER)) -> None:
-    """Untrained agents and what they do, exactly, as a zoo."""
-    wanted = members(recipes)
+
+def save_zoo(folder: Path, recipes: Sequence[Recipe] = (DISH, CORNER), agents: int | None = None) -> None:
+    """Untrained agents and what they do, exactly, as a zoo; without a number as many as a recipe's role asks for."""
+    wanted = members(recipes, agents)
     for member in wanted:
         shape, actions = _world(member.recipe)
         save_agent(untrained(member.recipe, member.seed), folder / "agents", shape, actions, competence=0.5)
@@ -226,3 +230,9 @@ def write_suite(folder: Path, seeds: int = 1) -> None:
     for name, text in (("good", GOOD), ("stranger", STRANGER), ("broken", BROKEN)):
         (folder / f"{name}.py").write_text(text)
     (folder / "tiny_suite.py").write_text(SUITE.format(seeds=seeds))
+
+
+def empty(folder: Path) -> None:
+    """Leave a folder with nothing in it, but leave it: processes that wait for work may have been started there."""
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

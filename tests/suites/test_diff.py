@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.suites.made_up import rows_of, save_zoo, truth, write_suite
+from tests.suites.made_up import AGENTS, rows_of, truth, write_suite
 from typer.testing import CliRunner, Result
 
 from goalscope.cli import app
-from goalscope.envs.kernels.jit import cache_root
 from goalscope.suites.diff import compare
 from goalscope.suites.rows import read_part, write_part
 
@@ -71,16 +70,12 @@ def test_budgets_and_settings_are_not_confused() -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two equal runs of the tiny suite, `one` and `other`."""
     place = tmp_path_factory.mktemp("runs")
-    kernels = cache_root() / "kernels"
-    kernels.mkdir(parents=True, exist_ok=True)
-    (place / "kernels").symlink_to(kernels)
-    save_zoo(place / "zoos" / "tiny")
     write_suite(place)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOALSCOPE_CACHE", str(place))
+        patch.setenv("GOALSCOPE_CACHE", str(cache))
         patch.chdir(place)
         patch.setattr("goalscope.cli.run.write_page", lambda done, scores, page: page)
         invoke("run", "./tiny_suite.py", "--detector", "recipe_mean", "--workers", "1", "--out", "one", code=0)
@@ -89,13 +84,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(runs: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of both runs, in which commands are run."""
-    monkeypatch.setenv("GOALSCOPE_CACHE", str(runs))
-    shutil.copytree(runs / "one", tmp_path / "one")
-    shutil.copytree(runs / "other", tmp_path / "other")
-    for file in runs.glob("*.py"):
-        shutil.copy(file, tmp_path)
+    monkeypatch.setenv("GOALSCOPE_CACHE", str(cache))
+    shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -115,7 +107,7 @@ def edited(folder: Path) -> None:
 
 
 def test_equal_runs_end_with_zero_and_others_with_one(place: Path) -> None:
-    assert "64 cases are in both; all answers are equal." in invoke("diff", "one", "other", code=0)
+    assert f"{2 * 2 * AGENTS} cases are in both; all answers are equal." in invoke("diff", "one", "other", code=0)
     edited(place / "other")
     said = invoke("diff", "one", "other", code=1)
     assert "recipe_mean on tiny_dish, seed 0" in said and ": 1 cases" in said and "the runs differ" in said

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.suites.made_up import TINY
+from tests.suites.made_up import AGENTS, TINY
 
 from goalscope.errors import GoalscopeError, UnknownNameError
 from goalscope.suites.executors import executor, executors
@@ -23,6 +24,8 @@ from goalscope.suites.plan import Plan, Task, plan
 from goalscope.suites.rows import CIRCUMSTANCES, read_part
 from goalscope.suites.run import execute
 
+SUITE = replace(TINY, detectors=("./good.py", "value_gradient"))
+"""Of an outside method, which has a process of its own, and one of ours, which has none."""
 HAS_RAY = find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip install goalscope[ray]")
 
@@ -30,19 +33,34 @@ needs_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip in
 @pytest.fixture
 def todo(made: Path, monkeypatch: pytest.MonkeyPatch) -> Plan[Task]:
     monkeypatch.chdir(made)
-    return plan(TINY)
+    return plan(SUITE)
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nothing disturbed."""
+
+    rows: list[dict[str, Any]]
+    seen: int
+    """How many rows were on disk as the tasks that they are of were told to be done."""
+    seconds: float
 
 
 @pytest.fixture(scope="module")
-def expected(made: Path) -> list[dict[str, Any]]:
-    """The rows of a run that nothing disturbed."""
-    before = Path.cwd()
-    os.chdir(made)
-    try:
-        execute(plan(TINY), made / "expected", 1, lambda task: None, "inprocess")
-    finally:
-        os.chdir(before)
-    return rows(made / "expected")
+def undisturbed(made: Path) -> Undisturbed:
+    seen: list[dict[str, Any]] = []
+    folder = made / "expected"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        todo, started = plan(SUITE), time.monotonic()
+        execute(todo, folder, 1, lambda task: seen.extend(read_part(folder / "rows" / task.part)), "inprocess")
+        seconds = time.monotonic() - started
+    return Undisturbed(rows(folder), len(seen), seconds)
+
+
+@pytest.fixture
+def expected(undisturbed: Undisturbed) -> list[dict[str, Any]]:
+    return undisturbed.rows
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -76,13 +94,11 @@ def test_processes_give_the_rows_of_one_process(
     done: list[str] = []
     execute(todo, tmp_path, 2, lambda task: done.append(task.part), "processes")
     assert sorted(done) == sorted(task.part for task in todo.tasks) and len(done) == 8
-    assert rows(tmp_path) == expected and len(expected) == 8 * 16
+    assert rows(tmp_path) == expected and len(expected) == 8 * AGENTS
 
 
-def test_a_task_is_told_when_its_rows_are_on_disk(todo: Plan[Task], tmp_path: Path) -> None:
-    found: list[dict[str, Any]] = []
-    execute(todo, tmp_path, 1, lambda task: found.extend(read_part(tmp_path / "rows" / task.part)), "inprocess")
-    assert len(found) == 8 * 16
+def test_a_task_is_told_when_its_rows_are_on_disk(undisturbed: Undisturbed) -> None:
+    assert undisturbed.seen == 8 * AGENTS
 
 
 @pytest.mark.skipif(HAS_RAY, reason="ray is installed")
@@ -96,11 +112,11 @@ def test_without_ray_one_error_says_how_to_install_it() -> None:
 RUN = """
 import sys
 from pathlib import Path
-from tests.suites.test_executors import TINY
+from tests.suites.test_executors import SUITE
 from goalscope.suites.plan import plan
 from goalscope.suites.run import execute
 
-todo = plan(TINY)
+todo = plan(SUITE)
 print("ready", flush=True)
 execute(todo, Path(sys.argv[1]), 2, lambda task: None, sys.argv[2])
 """
@@ -115,25 +131,20 @@ def begin(folder: Path, how: str) -> subprocess.Popen[bytes]:
     return running
 
 
-def killed_at_random(folder: Path, how: str, times: int, rng: np.random.Generator) -> None:
-    """Begin a run again and again, and kill -9 its processes at a moment drawn from all the time that a run takes.
+def killed_at_random(folder: Path, how: str, times: int, whole: float, rng: np.random.Generator) -> None:
+    """Begin a run again and again, and kill -9 its processes at a moment drawn from all the seconds that one takes.
 
     When nothing is left to do, some parts are deleted, so that every kill may interrupt something.
     """
-    measured = begin(folder / "measured", how)
-    started = time.monotonic()
-    measured.communicate()
-    whole = time.monotonic() - started
-    parts = folder / "killed" / "rows"
     for _ in range(times):
-        running = begin(folder / "killed", how)
+        running = begin(folder, how)
         try:
             running.communicate(timeout=rng.uniform(0, whole))
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
-        found = sorted(parts.glob("[!.]*"))
-        assert all(len(read_part(part)) == 16 for part in found)
+        found = sorted((folder / "rows").glob("[!.]*"))
+        assert all(len(read_part(part)) == AGENTS for part in found)
         if len(found) == 8:
             for part in found[: rng.integers(3, 9)]:
                 part.unlink()
@@ -142,11 +153,11 @@ def killed_at_random(folder: Path, how: str, times: int, rng: np.random.Generato
 @pytest.mark.parametrize(("how", "times"), [("inprocess", 2), pytest.param("processes", 20, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
 def test_a_run_killed_at_random_moments_ends_with_the_same_rows(
-    how: str, times: int, todo: Plan[Task], expected: list[dict[str, Any]], tmp_path: Path
+    how: str, times: int, todo: Plan[Task], undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    killed_at_random(tmp_path, how, times, np.random.default_rng(times))
-    execute(todo, tmp_path / "killed", 1, lambda task: None, "inprocess")
-    assert rows(tmp_path / "killed") == expected == rows(tmp_path / "measured")
+    killed_at_random(tmp_path, how, times, undisturbed.seconds, np.random.default_rng(times))
+    execute(todo, tmp_path, 1, lambda task: None, "inprocess")
+    assert rows(tmp_path) == undisturbed.rows
 
 
 # Ray

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.suites.made_up import CORNER, DISH, GOOD, TINY, save_zoo
+from tests.suites.made_up import CORNER, DISH, GOOD, TINY, empty, save_zoo
 
 from goalscope.agents.labels import LABELS
 from goalscope.agents.members import members
@@ -22,12 +22,20 @@ from goalscope.suites.plan import Task, plan
 from goalscope.suites.suite import Suite
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder for all tests: a process remembers what outside files there say they are."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(home: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a zoo of two recipes, recipes, and detectors: all may be changed."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    empty(home)
+    shutil.copytree(made, home, dirs_exist_ok=True)
+    monkeypatch.chdir(home)
+    population.load_population.cache_clear()
+    return home
 
 
 def tasks(suite: Suite = TINY) -> dict[tuple[str, str, int], Task]:
@@ -142,7 +150,7 @@ def test_labels_concern_the_tasks_that_ask_about_their_agents(place: Path) -> No
 
 def test_agents_of_another_recipe_make_nothing_stale(place: Path) -> None:
     third = replace(DISH, name="tiny_third", knobs={"size": 9})
-    assert stale(lambda: save_zoo(Path("zoo"), [third])) == set()
+    assert stale(lambda: save_zoo(Path("zoo"), [third], agents=2)) == set()
 
 
 def test_names_alone_make_nothing_stale_and_do_not_stand_for_what_they_name(place: Path) -> None:

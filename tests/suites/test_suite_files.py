@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.suites.made_up import AGENTS
 from typer.testing import CliRunner
 
 from goalscope.cli import app
@@ -197,7 +198,7 @@ def test_a_wrong_suite_runs_nothing(place: Path) -> None:
 
 def test_recipes_are_found_by_name_in_the_zoo_with_the_seeds_that_it_holds(place: Path) -> None:
     assert find_recipe(place / "zoo", "tiny_dish").family == "coin_dish"
-    assert [member.seed for member in recipe_members(place / "zoo", "tiny_dish")] == list(range(16))
+    assert [member.seed for member in recipe_members(place / "zoo", "tiny_dish")] == list(range(AGENTS))
     assert recipe_members(place / "zoo", "./tiny_dish.py") == recipe_members(place / "zoo", "tiny_dish")
     assert find_recipe(place / "zoo", "dish_open").name == "dish_open"
 
