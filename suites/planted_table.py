@@ -12,9 +12,10 @@ broken: evidence about competence alone; the other columns are no question to it
 
 def markdown(scores: PlantedScores) -> str:
     """The table with what its figures mean."""
-    head = ["method", *(f"{column}<br>{_extent(scores, column)}" for column in scores.columns)]
+    asked = extents(scores)
+    head = ["method", *(f"{column}<br>{', '.join(map(str, asked[column]))}" for column in scores.columns)]
     rows = [
-        [s.detector, *(_text(s.cells.get(column), _families(scores, column)) for column in scores.columns)]
+        [s.detector, *(_text(s.cells.get(column), asked[column][2]) for column in scores.columns)]
         for s in scores.standings
     ]
     lines = [head, ["---"] * len(head), *rows]
@@ -22,17 +23,14 @@ def markdown(scores: PlantedScores) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{about}\n"
 
 
-def _cells(scores: PlantedScores, column: str) -> list[Cell]:
-    return [s.cells[column] for s in scores.standings if column in s.cells]
-
-
-def _families(scores: PlantedScores, column: str) -> int:
-    return max(len(cell.by_family) for cell in _cells(scores, column))
-
-
-def _extent(scores: PlantedScores, column: str) -> str:
-    most = max(_cells(scores, column), key=lambda cell: cell.comparisons)
-    return f"{most.comparisons}, {most.agents}, {_families(scores, column)}"
+def extents(scores: PlantedScores) -> dict[str, tuple[int, int, int]]:
+    """Column -> comparisons, agents and families, of the method that most of them are a question to."""
+    found = {}
+    for column in scores.columns:
+        cells = [s.cells[column] for s in scores.standings if column in s.cells]
+        most = max(cells, key=lambda cell: cell.comparisons)
+        found[column] = (most.comparisons, most.agents, max(len(cell.by_family) for cell in cells))
+    return found
 
 
 def _text(cell: Cell | None, families: int) -> str:

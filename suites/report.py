@@ -17,6 +17,8 @@ from goalscope.agents.recipe import Recipe
 from goalscope.detectors.tracks import Track
 from goalscope.envs import Distribution
 from goalscope.files import write_whole
+from goalscope.suites.budget_figure import budget_curves
+from goalscope.suites.budgets import curves
 from goalscope.suites.figures import Behaviour, calibration, doses, levels, ranking, spreads
 from goalscope.suites.population import find_recipe, zoo_folder
 from goalscope.suites.scores import Interval, Scores
@@ -60,6 +62,7 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
     named = {name: find_recipe(zoo, name) for name in suite.shown}
     groups = {name: behaviour(recipe, truths[name]) for name, recipe in named.items() if truths.get(name)}
     dosed = [groups[name] for name in suite.doses if name in groups]
+    lines = curves(scores.headline.at_budgets)
     shown = [groups[name] for name in (*suite.recipes, *suite.anchors) if name in groups]
     return env.get_template("report.html").render(
         scores=scores,
@@ -69,6 +72,7 @@ def _render(scores: Scores, suite: Suite, truths: Truths) -> str:
         meaning=MEANING,
         behaviours=shown,
         ranking=Markup(ranking(scores.headline)),
+        curves=Markup(budget_curves(lines)) if lines else "",
         calibration=Markup(calibration(scores.headline)),
         spreads=Markup(spreads(shown)) if shown else "",
         doses=Markup(doses([(named[p.name].alpha, p.conditional) for p in dosed])) if dosed else "",

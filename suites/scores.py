@@ -92,6 +92,18 @@ class Difference:
     """p, corrected for how many differences were looked at."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AtBudget:
+    """A method on T3 with some number of frames under the shift."""
+
+    method: str
+    frames: int
+    strata: Interval
+    """Skill by strata."""
+    over_asking: Interval | None
+    """That minus the skill of asking the policy with as many frames; None where that did not run, or is the method."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """One way in which a method failed, and how often."""
@@ -117,6 +129,8 @@ class Board:
     """(episodes k, skill by strata of a forecaster that saw k episodes of each agent under the shift); setting seed."""
     contrasts: tuple[Difference, ...] = ()
     """Fixed beforehand by the suite, corrected after Holm: these carry the claims."""
+    at_budgets: tuple[AtBudget, ...] = ()
+    """Methods on T3 by number of frames under the shift."""
     exploratory: tuple[Difference, ...] = ()
     """All other pairs of ranked methods, corrected by the false discovery rate."""
     smallest_difference: float = float("nan")

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from goalscope.detectors.tracks import Budget
 from goalscope.errors import GoalscopeError
+from goalscope.suites.budgets import at_budgets
 from goalscope.suites.contrasts import exploratory, preregistered, separated, smallest_difference
 from goalscope.suites.equivalents import rollout_curve
 from goalscope.suites.gather import Row, by_setting
@@ -37,7 +39,8 @@ def score_run(run: Run, populations: Sequence[Population]) -> Scores:
     for setting, methods in settings.items():
         known = truths(populations, setting)
         curve = watching(known, populations) if setting == SETTINGS[0] else ()
-        boards.append(board(setting, known, methods, curve, contrasts, range(run.suite.seeds)))
+        seeds, frames = range(run.suite.seeds), run.suite.budget.bank_frames
+        boards.append(board(setting, known, methods, curve, contrasts, seeds, frames))
     return Scores(
         suite=run.suite.name,
         suite_sha256=run.suite.hash,
@@ -73,8 +76,12 @@ def board(
     curve: Sequence[tuple[int, float]] = (),
     contrasts: Contrasts = (),
     seeds: Sequence[int] | None = None,
+    bank_frames: int = Budget.bank_frames,
 ) -> Board:
-    """The standings of one setting; a contrast with a method that is not in this setting is not in its board."""
+    """The standings of one setting; a contrast with a method that is not in this setting is not in its board.
+
+    `bank_frames` is what methods that are named without a number of frames under the shift were allowed.
+    """
     found = [standing(name, known, rows, curve, seeds) for name, rows in sorted(methods.items())]
     found.sort(key=lambda pair: -np.nan_to_num(pair[0].strata.value, nan=-np.inf))
     skills = {s.detector: s.strata.value for s, _ in found}
@@ -95,6 +102,7 @@ def board(
         ),
         curve=tuple(curve),
         contrasts=preregistered(fixed, skills, draws),
+        at_budgets=at_budgets([s for s, _ in found], draws, bank_frames),
         exploratory=exploratory(ranked, fixed, skills, draws),
         smallest_difference=smallest_difference(among),
         reseed=float(np.median(reseeds)) if reseeds else float("nan"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from goalscope.agents.agent import Agent
 from goalscope.agents.members import Member
@@ -19,6 +20,7 @@ from goalscope.agents.pilot_file import read_settings
 from goalscope.agents.planted import examination
 from goalscope.agents.training import train
 from goalscope.agents.zoo import build
+from goalscope.cli import app
 from goalscope.detectors.base import Detector
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
@@ -387,6 +389,11 @@ def test_a_run_ends_in_a_table_stops_anywhere_and_repeats_nothing(small_zoo: Pat
         "in_distribution": {"selected": 0.5, "twins": 0.5, "broken": 1},
         "meg": {"selected": 0.5, "twins": 0.5},
     }
+    shown = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "policy_gradient" in (tmp_path / "report.html").read_text()
+    refused = CliRunner().invoke(app, ["report", str(tmp_path), "--picture", str(tmp_path / "x.png")])
+    assert refused.exit_code == 2 and "has a page only" in refused.output and not (tmp_path / "x.png").exists()
 
 
 def test_what_was_planted_and_what_was_measured_must_agree(small_zoo: Path) -> None:

@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 def run_planted(
     asked: PlantedSuite, extra: Sequence[str], folder: Path, workers: int, executor: str, address: str, as_json: bool
 ) -> None:
-    """Put methods to planted agents and print the table."""
+    """Put methods to planted agents, print the table and write the report."""
+    from goalscope.suites.planted_page import write_planted_report
     from goalscope.suites.planted_run import execute_planted, plan_planted, score_planted_run
 
     todo = plan_planted(asked, extra)
     with progress(len(todo.tasks)) as tell:
         execute_planted(todo, folder, workers, lambda task: tell(task.label), executor, address)
-    print_planted(score_planted_run(folder), as_json)
+    scores, page = score_planted_run(folder), folder / "report.html"
+    write_planted_report(scores, page)
+    print_planted(scores, as_json)
     if not as_json:
-        typer.echo(f"Rows: {folder / 'rows'}")
+        typer.echo(f"Rows: {folder / 'rows'}   Report: {page}")
 
 
 def print_planted(scores: PlantedScores, as_json: bool) -> None:

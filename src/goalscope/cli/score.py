@@ -10,13 +10,14 @@ import typer
 
 from goalscope.cli.jsonable import finite
 from goalscope.cli.options import JsonOption
+from goalscope.errors import GoalscopeError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from goalscope.suites.population import Population
     from goalscope.suites.run import Run
-    from goalscope.suites.scores import Board, Difference, Interval, Scores
+    from goalscope.suites.scores import AtBudget, Board, Difference, Interval, Scores
 
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="the folder that `goalscope run` wrote")]
 
@@ -46,14 +47,22 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the one-page report of a run: a single file that opens from disk."""
+    from goalscope.suites.planted_page import write_planted_report
+    from goalscope.suites.planted_run import is_planted_run, score_planted_run
     from goalscope.suites.poster import write_poster
     from goalscope.suites.run import open_run
 
-    done = open_run(folder)
-    scores = scores_of(done)
-    page = write_page(done, scores, out or folder / "report.html")
-    if picture is not None:
-        write_poster(scores, done.suite, picture)
+    page = out or folder / "report.html"
+    if is_planted_run(folder):
+        if picture is not None:
+            raise GoalscopeError("--picture is for runs that rank methods; a run of planted agents has a page only.")
+        write_planted_report(score_planted_run(folder), page)
+    else:
+        done = open_run(folder)
+        scores = scores_of(done)
+        write_page(done, scores, page)
+        if picture is not None:
+            write_poster(scores, done.suite, picture)
     typer.echo(json.dumps({"report": str(page)}) if as_json else f"Report: {page}")
 
 
@@ -97,6 +106,7 @@ def print_scores(scores: Scores, as_json: bool) -> None:
 
 def _print_board(out: Console, board: Board, scores: Scores) -> None:
     from goalscope.cli.tables import table
+    from goalscope.suites.budgets import curves
 
     skills = ("skill by strata", "by level")
     grid = table("method", "rank", "track", *skills, "τ", "episodes", "worst", "flagged", "s/case")
@@ -120,6 +130,13 @@ def _print_board(out: Console, board: Board, scores: Scores) -> None:
     )
     for contrast in board.contrasts:
         out.print(f"Contrast {contrast_text(contrast)}")
+    for name, points in curves(board.at_budgets).items():
+        out.print(f"Frames under the shift, {name}: " + "; ".join(_at_budget(point) for point in points))
+
+
+def _at_budget(point: AtBudget) -> str:
+    over = "" if point.over_asking is None else f", over asking the policy {interval(point.over_asking).strip()}"
+    return f"{point.frames}: {interval(point.strata).strip()}{over}"
 
 
 def _episodes(equivalent: float | None, board: Board) -> str:
