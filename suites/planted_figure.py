@@ -11,7 +11,7 @@ from goalscope.suites.figures import BLUE, FAINT, INK, WIDTH, house_style, short
 from goalscope.suites.planted_scores import Cell, PlantedScores
 
 REVERSED_BLIND_SEES = LinearSegmentedColormap.from_list("won", ["#D55E00", "#ffffff", BLUE])
-DARK = 0.36
+DARK = 0.3
 """Away from one half, from which on white text is read better than dark."""
 
 
@@ -33,7 +33,7 @@ def draw_confusion(axes: Axes, scores: PlantedScores) -> None:
         text, colour = ("–", FAINT) if np.isnan(value) else (f"{value:.2f}", "white" if dark else INK)
         axes.text(x, y, text, ha="center", va="center", fontsize=8, color=colour)
     columns = [name.replace("_", "\n") for name in scores.columns]
-    axes.set_xticks(range(len(columns)), columns, rotation=0, fontsize=8)
+    axes.set_xticks(range(len(columns)), columns, fontsize=7)
     axes.set_yticks(range(len(methods)), methods)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
