@@ -112,6 +112,10 @@ class Source:
         )
         return changed.take(frames.rows)
 
+    def forget(self) -> None:
+        """Draw anew what is asked for again, so that no time tells what was asked for before."""
+        self._issues.clear()
+
     def part(self, issue: str, rows: NDArray[np.int64]) -> Frames:
         """Frames that were issued, by their provenance alone."""
         whole = self._issues.get(issue)
@@ -125,6 +129,8 @@ class Source:
             raise ForbiddenError(
                 f"Expected Frames as the handle issues them, got {type(frames).__name__}: ask `frames` or `bank`."
             )
+        if len(frames) == 0:
+            raise ForbiddenError("Pass one or more frames, got none.")
         issue = self._issues.get(frames.issue)
         if issue is None or not is_part(frames, issue):
             raise ForbiddenError(f"{UNISSUED}.")

@@ -8,6 +8,7 @@ object, only its answers: see :mod:`goalscope.detectors.sandbox`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,10 +19,10 @@ from torch import Tensor
 
 from goalscope.agents.agent import Agent, Player
 from goalscope.agents.layers import SCALE, encoder
-from goalscope.agents.network import make_network
+from goalscope.agents.network import Network, make_network
 from goalscope.agents.recipe import Recipe
 from goalscope.agents.sites import Functional, donated, find_site, patch, record, site_gradient, site_shapes
-from goalscope.detectors.frames import Frames, Source, direction
+from goalscope.detectors.frames import UNISSUED, Frames, Source, direction
 from goalscope.detectors.linearity import affine_sites
 from goalscope.detectors.query import Query
 from goalscope.detectors.readings import INPUT, Array, Outputs, Played
@@ -31,7 +32,7 @@ from goalscope.detectors.tracks import Budget, Tally, Track
 from goalscope.envs import Distribution, Family, Goal, Levels
 from goalscope.envs.pursuit import step_gains, targets
 from goalscope.envs.rollout import outcomes, play
-from goalscope.errors import ForbiddenError, UnsupportedError
+from goalscope.errors import ForbiddenError, OverspentError, UnsupportedError
 from goalscope.registry import ARCHITECTURES, FAMILIES
 from goalscope.seeding import generator, stream
 
@@ -109,6 +110,7 @@ class AgentHandle:
         which nothing is entered that counts. Answers, activations and gradients then have a time axis after the first.
         """
         self._need(Track.BLACKBOX, "training frames")
+        _check_number(n, "frames")
         if steps < 1:
             raise ForbiddenError(f"A history has at least one step, got {steps}.")
         first = self.tally.frames
@@ -142,6 +144,7 @@ class AgentHandle:
     def episodes(self, n: int) -> Played:
         """`n` episodes on coincident training levels, one each (T1)."""
         self._need(Track.BLACKBOX, "episodes")
+        _check_number(n, "episodes")
         self.tally.spend("episodes", n)
         self.tally.spend("values", READ_AN_EPISODE * n)
         return self._play(self._source.train, self._source.training(0, n).levels)
@@ -173,9 +176,11 @@ class AgentHandle:
         self._check(frames)
         self.tally.spend("passes", 2 * len(frames) * frames.steps)
         obs = self._encoded(frames).requires_grad_()
+        given = torch.from_numpy(np.asarray(weights, np.float32))
         with record(self._network, [site]) as kept:
             self._network(obs)
-            (found,) = torch.autograd.grad((kept[site] * torch.from_numpy(np.asarray(weights, np.float32))).sum(), obs)
+            _check_fits(given, kept[site], "weights")
+            (found,) = torch.autograd.grad((kept[site] * given).sum(), obs)
         self.tally.spend("values", found.numel())
         return np.asarray(found.numpy(), np.float32)
 
@@ -188,10 +193,11 @@ class AgentHandle:
         self._check(start)
         self._check(end)
         self._check_line(start, end)
+        _check_number(points, "points of a line")
+        self.tally.spend("passes", 2 * points * len(start) * start.steps)
         from_, to = self._encoded(start), self._encoded(end)
         total = np.zeros(from_.shape, np.float32)
         for k in range(points):
-            self.tally.spend("passes", 2 * len(start))
             total += self._gradients(from_ + (k + 0.5) / points * (to - from_), of, INPUT)
         return total / np.float32(points)
 
@@ -214,6 +220,8 @@ class AgentHandle:
         with record(self._network, [site]) as kept:
             self._forward(donor)
         mask = None if where is None else torch.from_numpy(np.asarray(where, np.bool_))
+        if mask is not None:
+            _check_fits(mask, kept[site] if base.steps == 1 else kept[site][:, 0], "entries")
         with patch(self._network, {site: donated(kept[site], mask)}):
             logits, values = self._forward(base)
         return self._read(logits, values)
@@ -234,16 +242,18 @@ class AgentHandle:
         return norms
 
     def untrained(self) -> AgentHandle:
-        """A handle on a fresh, untrained network of the same architecture (T2), on this handle's tally: a control."""
+        """A handle on a fresh, untrained network of the same architecture (T2), on this handle's tally: a control.
+
+        It is the same for all agents of a recipe. Where nobody registered the architecture, as a stranger's module's,
+        it is the agent's own with every part drawn anew by PyTorch's `reset_parameters`.
+        """
         self._need(Track.WHITEBOX, "untrained networks")
-        if self.recipe.arch not in ARCHITECTURES.names():
-            raise UnsupportedError(
-                f"Nobody registered architecture {self.recipe.arch!r}, so there is no untrained network of it: "
-                f"this control is for agents of registered architectures."
-            )
         options, actions = self.recipe.arch_options, self.family.world.n_actions
         seed = stream("untrained", self.recipe.hash, self._seed)
-        network = make_network(self.recipe.arch, self._shape, actions, seed, **options).eval()
+        if self.recipe.arch in ARCHITECTURES.names():
+            network = make_network(self.recipe.arch, self._shape, actions, seed, **options).eval()
+        else:
+            network = drawn_anew(self._network, seed)
         fresh = replace(self._agent, network=network, initial=dict(network.state_dict()))
         other = AgentHandle(fresh, self.track, self.tally.budget, self._seed)
         other.tally, other._issued, other.rng, other._source = self.tally, self._issued, self.rng, self._source
@@ -257,6 +267,7 @@ class AgentHandle:
         Of 64 frames the first 16 are those that asking for 16 gives: frames asked for again are not counted again.
         """
         self._need(Track.STATIC, "frames under the shift")
+        _check_number(n, "frames")
         self.tally.spend("bank_frames", max(0, n - self.tally.bank_frames))
         return self._issue(self._source.shifted(n))
 
@@ -271,6 +282,7 @@ class AgentHandle:
     def rollouts(self, query: Query, k: int) -> tuple[NDArray[np.int64], Played]:
         """`[k]` query levels drawn at random, and one real episode on each (T4)."""
         self._need(Track.ROLLOUT, "episodes under the shift")
+        _check_number(k, "episodes")
         self.tally.spend("rollouts", k)
         self.tally.spend("values", READ_AN_EPISODE * k)
         chosen = self.rng.choice(len(query), size=k, replace=k > len(query))
@@ -288,6 +300,19 @@ class AgentHandle:
     def _issue(self, frames: Frames) -> Frames:
         self._issued.add(frames.issue)
         return frames
+
+    def forget(self) -> None:
+        """Issue no frames of before any more, of any agent of the recipe; those asked for again are drawn again."""
+        self._issued.clear()
+        self._source.forget()
+
+    def issued(self, issue: str, rows: NDArray[np.int64]) -> Frames:
+        """Frames by their provenance alone, if this handle issued them; others are as good as none at all."""
+        if issue not in self._issued:
+            raise ForbiddenError(f"{UNISSUED}.")
+        if len(rows) > self.tally.budget.passes:
+            raise OverspentError(f"{len(rows)} rows are more than all {self.tally.budget.passes} passes: ask for less.")
+        return self._source.part(issue, rows)
 
     def _check(self, frames: Frames) -> None:
         self._source.check(frames)
@@ -344,3 +369,37 @@ class AgentHandle:
         done = play(family, levels, Player(self._network), seed=seed, view=view, display=display)
         first = outcomes(family, levels, goals, done).argmax(1)
         return Played(levels, first, done.lengths[:, 0], done.returns[:, 0])
+
+
+def drawn_anew(network: Network, seed: int) -> Network:
+    """A copy of a network with all parameters and buffers drawn anew, from a seed alone.
+
+    Raises an :class:`UnsupportedError` for one of whose parts nobody can say how it began.
+    """
+    copy = deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        for name, part in copy.named_modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif part._parameters or part._buffers:
+                raise UnsupportedError(
+                    f"Nobody registered this architecture, and its part {name!r} ({type(part).__name__}) holds weights "
+                    f"but has no `reset_parameters`, so there is no untrained network of it: register the architecture."
+                )
+    return copy.eval()
+
+
+def _check_number(n: int, what: str) -> None:
+    """Fewer than none would be credit, and none a reason to work for nothing."""
+    if n < 1:
+        raise ForbiddenError(f"Ask for one or more {what}, got {n}.")
+
+
+def _check_fits(given: Tensor, activation: Tensor, what: str) -> None:
+    """Whether numbers fit an activation `[N, …]` as it is, or every frame's: others would make it larger."""
+    shape, own = list(activation.shape), list(given.shape)
+    wanted = shape[len(shape) - len(own) :] if len(own) <= len(shape) else shape
+    if len(own) != len(wanted) or any(a not in (1, b) for a, b in zip(own, wanted, strict=True)):
+        raise ForbiddenError(f"Expected {what} {shape[1:]} of the site, or {shape}, got {own}.")

@@ -25,7 +25,7 @@ from goalscope.detectors.query import Query, fresh_query
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.seeding import generator
 from goalscope.suites.case import Case, Shares, attempt
-from goalscope.suites.fingerprint import answer_of, most_telling, told_apart
+from goalscope.suites.fingerprint import answer_of, most_telling, shaken, told_apart
 from goalscope.suites.population import Population
 
 T = TypeVar("T")
@@ -157,9 +157,12 @@ class _Asked:
         """The result, or None with the case flagged. An outside detector's process is timed by itself."""
         return attempt(case, math.inf if self.detector.apart else self.budget.seconds, call)
 
-    def answer(self, fitted: Detector, case: Case, query: Query) -> Shares | None:
-        """A forecast, or evidence, of a fresh copy of the fitted detector; None with the case flagged."""
-        handle = self.handle(case.agent)
+    def answer(self, fitted: Detector, case: Case, query: Query, agent: Agent | None = None) -> Shares | None:
+        """A forecast, or evidence, of a fresh copy of the fitted detector; None with the case flagged.
+
+        About the case's agent, or another in its place.
+        """
+        handle = AgentHandle(agent, self.detector.track, self.budget, self.seed) if agent else self.handle(case.agent)
 
         def ask() -> Shares:
             own = deepcopy(fitted)
@@ -189,7 +192,7 @@ class _Asked:
             known.forecast(case, gathered[case.agent], None if expected is None else expected[number])
 
     def audit(self) -> None:
-        """Ask about an agent of the last fold again, on other levels; flag all cases if the answer was about levels.
+        """Ask about an agent of the last fold again, a little changed, on other levels; flag all if it was about those.
 
         Episodes under the shift are about the levels they are played on, so the yardstick is left out.
         """
@@ -198,7 +201,9 @@ class _Asked:
             return
         case = self.last[chosen]
         again = Case(case.agent, case.fold)
-        found = self.answer(self.fit, again, fresh_query(self.field.subjects[case.agent].query))
+        subject = self.field.subjects[case.agent]
+        changed = shaken(subject.agent, generator("audit", self.field.name, self.seed))
+        found = self.answer(self.fit, again, fresh_query(subject.query), changed)
         if again.flag == "overspent":  # a slow moment is no proof
             return
         why = f"asked again: {again.message}" if found is None else told_apart(answer_of(case), found, self.cases)

@@ -2,16 +2,25 @@
 
 What is said about an agent may depend on levels, but not on which ones of one distribution they are: a mean over a few
 hundred of them is the same up to sampling. A detector that knows a suite by its levels, and has its answers by heart,
-knows none for fresh ones.
+knows none for fresh ones. And the agent is asked about in a copy whose weights were all changed in their third place:
+it does the same, but whoever knows agents by the exact numbers that they give no longer knows it. Who knows them by
+rounder numbers is beyond this: for that there are zoos whose labels nobody has.
+
+Hidden units keep their order. Methods that draw some of them draw by place, and would rightly answer otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from goalscope.agents.agent import Agent
 
 Shares = NDArray[np.float64]
 SPREADS = 1.0
@@ -20,6 +29,8 @@ ERRORS = 5.0
 """By how many standard errors of the two means of levels a mean forecast may change."""
 SLACK = 0.02
 """What a mean forecast may change beside that."""
+SHAKE = 1e-3
+"""Standard deviation of the factors by which weights are changed, around one."""
 
 
 class Answered(Protocol):
@@ -32,6 +43,16 @@ class Answered(Protocol):
     @property
     def evidence(self) -> Shares | None:
         """`[E]`, of detectors that give some."""
+
+
+def shaken(agent: Agent, rng: np.random.Generator) -> Agent:
+    """An agent that does what this one does, and gives no number that is its own to the bit."""
+    network, initial = deepcopy(agent.network), {name: weights.clone() for name, weights in agent.initial.items()}
+    with torch.no_grad():
+        for weights in (*network.parameters(), *initial.values()):
+            factors = torch.from_numpy(1 + SHAKE * rng.standard_normal(tuple(weights.shape)))
+            weights.copy_(weights * factors)
+    return replace(agent, network=network, initial=initial)
 
 
 def answer_of(case: Answered) -> Shares:
@@ -68,9 +89,10 @@ def told_apart(before: Shares, after: Shares, cases: Sequence[Answered]) -> str:
         return ""
     worst = int((change - allowed).argmax())
     return (
-        f"asked about the same agent on fresh levels of the same distribution, the answer changed by "
-        f"{change[worst]:.3g} where {allowed[worst]:.3g} is allowed: it is about the suite's levels, not about the "
-        f"agent. Use levels only through their geometry, and make evidence a mean over them."
+        f"asked about the same agent, its weights changed by a thousandth, on fresh levels of the same distribution, "
+        f"the answer changed by {change[worst]:.3g} where {allowed[worst]:.3g} is allowed: it is about the suite's "
+        f"levels or files, not about the agent. Use levels only through their geometry, and make evidence a mean over "
+        f"them."
     )
 
 

@@ -77,7 +77,7 @@ def standing(
     skill = parts["strata"].skill
     found = Standing(
         detector=name,
-        track=int(rows[0]["track"]),
+        track=max(int(row["track"]) for row in rows),
         rank="",
         **{r: Interval(parts[r].skill, *central(draws[r])) for r in RESOLUTIONS},
         tau=float(np.mean([[kendall(t, f) for t, f in zip(known, said[s], strict=True)] for s in asked])),

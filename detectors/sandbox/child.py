@@ -23,7 +23,8 @@ from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.controls import load_detector
 from goalscope.detectors.query import Query
 from goalscope.detectors.sandbox.forms import Plain, error_out, generator_in, query_in
-from goalscope.detectors.sandbox.limits import Guard, die_with_parent, limit_resources
+from goalscope.detectors.sandbox.limits import Guard, die_with_parent, limit_resources, limit_space
+from goalscope.detectors.sandbox.processes import running
 from goalscope.detectors.sandbox.remote import RemoteHandle
 from goalscope.detectors.sandbox.wire import Ended, Wire
 from goalscope.detectors.tracks import Track
@@ -42,8 +43,9 @@ class Child:
         self.walled = bool(hello["walled"])
         self.scratch = Path(os.environ["TMPDIR"])
         self.kernels = [Path(path) for path in hello["kernels"]]
+        self.memory = int(hello["memory"])
         self.guard = Guard(self.scratch, [Path(folder) for folder in hello["hidden"]], walled=self.walled)
-        limit_resources(int(hello["memory"]), walled=self.walled)
+        limit_resources(self.memory, walled=self.walled)
         if not self.walled:
             die_with_parent()
         self.empty()
@@ -56,6 +58,8 @@ class Child:
         detector = load_detector(target)
         if isinstance(detector.track, Track) and detector.track >= Track.WHITEBOX:
             import torch  # noqa: F401  (takes seconds: here once, and not in every copy of this process)
+        with self.guard.opened():
+            limit_space(self.memory)
         return detector
 
     def serve(self, detector: Detector) -> None:
@@ -120,11 +124,17 @@ class Child:
 
     def clean(self) -> None:
         """Say that nothing is left of what was done last: no process, and no file."""
-        if self.walled and _strays():
+        if self.strays():
             self.wire.send({"error": "ForbiddenError", "message": "the detector left processes running behind it."})
             os._exit(1)  # with the first process of all, which ends at that, everything ends
         self.empty()
         self.wire.send({"cleaned": True})
+
+    def strays(self) -> set[int]:
+        """The processes that are left and are none of the generations above."""
+        mark = "" if self.walled else f"TMPDIR={self.scratch}"
+        with self.guard.opened():
+            return running(mark) - {1, os.getpid(), os.getppid()}
 
     def empty(self) -> None:
         """Empty the temporary folder, but for links to compiled kernels."""
@@ -153,19 +163,6 @@ def _how(status: int) -> str:
     return f" by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else ""
 
 
-def _strays() -> bool:
-    """Whether any process is left, behind the walls, that is none of the generations above."""
-    own = {1, os.getpid(), os.getppid()}
-    return any(int(name) not in own and _runs(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _runs(process: str) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def described(detector: Detector) -> Plain:
     """What this detector is, for the other side to know."""
     track: object = detector.track
@@ -182,7 +179,7 @@ def described(detector: Detector) -> Plain:
 
 def main() -> None:
     """Speak on what were standard input and output; a detector's own printing goes to standard error."""
-    wire = Wire(os.dup(0), os.dup(1))
+    wire = Wire(os.dup(0), os.dup(1), trusting=True)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

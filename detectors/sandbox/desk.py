@@ -100,7 +100,7 @@ def common(handle: AgentHandle) -> Plain:
 
 
 def _frames(handle: AgentHandle, given: Any) -> Frames:
-    return handle._source.part(str(given["issue"]), np.asarray(given["rows"]).astype(np.int64))
+    return handle.issued(str(given["issue"]), np.asarray(given["rows"]).astype(np.int64))
 
 
 def _said(outputs: Outputs) -> Plain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from errno import ENOMEM
 from typing import Any, cast
 
 import numpy as np
@@ -120,7 +121,7 @@ def generator_in(state: Plain) -> np.random.Generator:
 def error_out(error: BaseException, place: str = "") -> Plain:
     """An error's kind and message; of those that nobody foresaw also the line that raised it."""
     kind = next((name for name, known in ERRORS.items() if isinstance(error, known)), "")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM):
         return {"error": "OverspentError", "message": "memory is over: hold less at a time."}
     if kind:
         return {"error": kind, "message": str(error)}

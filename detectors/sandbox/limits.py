@@ -1,8 +1,8 @@
-"""What the other process does to itself before it loads a stranger's code. None of it can be undone from Python.
+"""What the other process does to itself before it loads a stranger's code.
 
 Limits of the system on memory and files; and an audit hook (PEP 578) that refuses what a detector has no business to
 do, with a message that says so. Where the file system and the network are walled off, the hook only explains; in a
-plain process it is the wall, and one that compiled code can climb.
+plain process it is the wall, and one that compiled code can climb, or Python code that looks for the hook's owner.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from goalscope.detectors.sandbox.processes import threads
 from goalscope.errors import ForbiddenError
 
 LARGEST_FILE = 1 << 30
-MOST_PROCESSES = 64
-"""Threads included; the system counts them for nobody but root, whose detectors the hook and the time limit hold."""
+MOST_PROCESSES, MOST_FURTHER = 64, 1024
+"""Threads included: behind walls; and elsewhere beside those there are, as all of a user's are counted. The system
+counts none of root's, whose detectors the hook and the time limit hold."""
+LIBRARIES = 16 << 30
+"""Bytes of address space for what is imported: libraries reserve much that they never use."""
 TRUTHS = ("labels.parquet", "truth.json", "zoo.json", "planted.json")
 """Files of zoos, wherever they lie."""
 READERS = ("pyarrow", "polars", "fastparquet", "duckdb")
@@ -47,19 +51,30 @@ CHANGES = (
     "os.chmod",
     "os.chown",
 )
+TOUCHES = ("sqlite3.connect", "os.utime", "os.setxattr", "os.removexattr")
+"""What writes to the path that comes first."""
 LISTS = ("os.listdir", "os.scandir", "os.chdir")
 PR_SET_PDEATHSIG = 1
 
 
 def limit_resources(memory: int, *, walled: bool) -> None:
-    """Limit this process and all that come of it: private memory in bytes, size of files, processes."""
+    """Limit this process and all that come of it: memory in bytes, size of files, processes."""
     import resource
 
     _lower(resource.RLIMIT_DATA, memory)
+    limit_space(memory + LIBRARIES)
     _lower(resource.RLIMIT_FSIZE, LARGEST_FILE)
     _lower(resource.RLIMIT_CORE, 0)
-    if walled:  # elsewhere it would count all that the user runs
-        _lower(resource.RLIMIT_NPROC, MOST_PROCESSES)
+    _lower(resource.RLIMIT_NPROC, MOST_PROCESSES if walled else threads() + MOST_FURTHER)
+
+
+def limit_space(memory: int) -> None:
+    """Limit what may be mapped from now on, in bytes: shared memory counts for no other limit."""
+    import resource
+
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory)
 
 
 def _lower(what: int, most: int) -> None:
@@ -116,6 +131,8 @@ class Guard:
         elif event in CHANGES:
             for path in given[1:] if event == "os.symlink" else given:
                 self._check_written(path)
+        elif event in TOUCHES:
+            self._check_written(given[0])
         elif event in LISTS:
             self._check_read(given[0])
         elif event == "import" and str(given[0]).partition(".")[0] in self._readers:

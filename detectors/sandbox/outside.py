@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,10 +24,11 @@ from goalscope.detectors.base import Detector, ReferenceCase
 from goalscope.detectors.controls import MARK, split
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
+from goalscope.detectors.sandbox import processes
 from goalscope.detectors.sandbox.desk import Desk, common
 from goalscope.detectors.sandbox.forms import Plain, generator_out, query_out
 from goalscope.detectors.sandbox.walls import command, environment, has_walls, zoo_folders
-from goalscope.detectors.sandbox.wire import Ended, TimeOver, Wire
+from goalscope.detectors.sandbox.wire import PIECE, Ended, TimeOver, Wire
 from goalscope.detectors.tracks import Track
 from goalscope.envs.kernels.jit import kernel_cache
 from goalscope.errors import GoalscopeError, OverspentError, UnsupportedError
@@ -91,6 +94,8 @@ class Outside(Detector):
         self._process: _Process | None = None
         self._fit: Plain = {}
         self._reference: list[AgentHandle] = []
+        self._after_fit: list[AgentHandle] = []
+        """The handles of reference agents: as given, and as `fit` left them."""
         self._fitted = False
         self.description = _described(self._running().described)
         self.track = self.description.track
@@ -107,13 +112,16 @@ class Outside(Detector):
         """Fit there; where there is nothing to learn, no outcomes are sent.
 
         Who learns does it in a process that was told no other outcomes: those of one fold are asked about in another.
+        Nor does it find anything on this side that depends on what was asked before.
         """
         first = reference[0]
         if self.learns and self._fit:
             self.close()
         outcomes = np.stack([case.outcomes for case in reference]) if self.learns else np.empty((0, *first.query.shape))
         self._end_fit()
-        self._reference = [case.agent for case in reference] if self.learns else []
+        before, self._reference = self._reference, [case.agent for case in reference] if self.learns else []
+        for handle in (*before, *self._reference):
+            handle.forget()
         self._fit = {
             "query": query_out(first.query),
             "outcomes": outcomes,
@@ -134,14 +142,16 @@ class Outside(Detector):
         self._ensure_fitted(query, seconds)
         agent.tally.started = time.perf_counter()  # starting a process is not the detector's time
         asked = {"query": query_out(query), "agent": len(self._reference), "common": common(agent)}
-        return np.asarray(self._exchange(asked, [*self._reference, agent], query, seconds))
+        handles = [*map(_as_it_is, self._after_fit), agent]  # what is asked about one agent leaves no trace for others
+        return np.asarray(self._exchange(asked, handles, query, seconds))
 
     def _ensure_fitted(self, query: Query, seconds: float) -> None:
         process = self._running()
         if not self._fitted:
-            for handle in self._reference:
+            self._after_fit = [_as_it_is(handle) for handle in self._reference]
+            for handle in self._after_fit:
                 handle.tally.started = time.perf_counter()
-            self._exchange(self._fit, self._reference, query, seconds)
+            self._exchange(self._fit, self._after_fit, query, seconds)
             self._fitted = process is self._process
 
     def _exchange(self, asked: Plain, handles: list[AgentHandle], query: Query, seconds: float) -> Any:
@@ -229,11 +239,13 @@ class _Process:
             command(shown, hidden, walled=walled),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
             cwd=self._scratch,
             env=None if self._scratch is None else environment(self._scratch),
         )
-        assert self._child.stdin is not None and self._child.stdout is not None
+        assert self._child.stdin and self._child.stdout and self._child.stderr
+        threading.Thread(target=_pass_on, args=(self._child.stderr,), daemon=True).start()
         os.set_blocking(self._child.stdin.fileno(), False)
         self.wire = Wire(self._child.stdout.fileno(), self._child.stdin.fileno())
         kernels = kernel_cache()
@@ -254,7 +266,7 @@ class _Process:
             raise
 
     def end(self) -> None:
-        """Kill its whole group; behind walls nothing outlives the first process there."""
+        """Kill its whole group; behind walls nothing outlives the first process there, else what does is looked for."""
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
@@ -262,7 +274,27 @@ class _Process:
             if pipe is not None:
                 pipe.close()
         if self._scratch is not None:
+            processes.end(f"TMPDIR={self._scratch}")
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _pass_on(printed: IO[bytes]) -> None:
+    """To standard error, what the other process prints: itself it has a pipe, which does not keep what it is told.
+
+    A file that standard error may lead to would: one fold's process could leave there what another's is to know.
+    """
+    with printed:
+        while piece := os.read(printed.fileno(), PIECE):
+            with suppress(OSError):
+                while piece:
+                    piece = piece[os.write(2, piece) :]
+
+
+def _as_it_is(handle: AgentHandle) -> AgentHandle:
+    """A handle on the same agent, with a tally, issues and draws of its own, which go on from here."""
+    other = copy(handle)
+    other.tally, other._issued, other.rng = copy(handle.tally), set(handle._issued), deepcopy(handle.rng)
+    return other
 
 
 _NO_QUERY: Any = None

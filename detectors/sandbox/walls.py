@@ -69,7 +69,7 @@ def command(files: Sequence[Path], hidden: Sequence[Path], *, walled: bool) -> l
     kernels = kernel_cache()
     if kernels is not None:
         shown.append(str(kernels))
-    masks = [word for folder in hidden if _is_shown(folder, shown) for word in ("--tmpfs", str(folder))]
+    masks = [word for folder in _masked(hidden, shown) for word in ("--tmpfs", str(folder))]
     rest = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *masks]
     scratch = ["--size", str(SCRATCH_BYTES), "--tmpfs", str(SCRATCH), "--remount-ro", "/", "--chdir", str(SCRATCH)]
     settings = [word for name, value in environment(SCRATCH).items() for word in ("--setenv", name, value)]
@@ -109,5 +109,11 @@ def _bound(*paths: str) -> list[str]:
     return [word for path in dict.fromkeys(paths) if Path(path).exists() for word in ("--ro-bind", path, path)]
 
 
-def _is_shown(folder: Path, shown: Sequence[str]) -> bool:
-    return folder.exists() and any(folder.is_relative_to(Path(path).resolve()) for path in shown)
+def _masked(hidden: Sequence[Path], shown: Sequence[str]) -> list[Path]:
+    """Where hidden folders are to be seen; a path that leads over links is shown as if it were none."""
+    return [
+        Path(path) / folder.relative_to(Path(path).resolve())
+        for path in dict.fromkeys(shown)
+        for folder in hidden
+        if folder.exists() and folder.is_relative_to(Path(path).resolve())
+    ]

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from goalscope.errors import ProtocolError
 
 LENGTHS = struct.Struct("<QQ")
-MOST_BODY, MOST_BYTES = 1 << 26, 1 << 31
-"""Bytes of a message's JSON, and of its arrays."""
+MOST_BODY, MOST_BYTES = 1 << 20, 1 << 28
+"""Bytes of a message's JSON, and of its arrays, from who is not trusted: what is read must not fill the memory."""
+TRUSTED_BODY, TRUSTED_BYTES = 1 << 26, 1 << 32
 KINDS = "biuf"
 """NumPy's kinds of plain numbers: booleans, integers, floats."""
 PIECE = 1 << 20
@@ -40,8 +41,9 @@ class TimeOver(ProtocolError):
 class Wire:
     """Two ends of a pipe each way. One message at a time, and never a byte read beyond it."""
 
-    def __init__(self, incoming: int, outgoing: int) -> None:
+    def __init__(self, incoming: int, outgoing: int, *, trusting: bool = False) -> None:
         self.incoming, self.outgoing = incoming, outgoing
+        self._most = (TRUSTED_BODY, TRUSTED_BYTES) if trusting else (MOST_BODY, MOST_BYTES)
         self.deadline: float | None = None
         """On :func:`time.monotonic`'s clock; None: wait for ever."""
 
@@ -57,7 +59,7 @@ class Wire:
     def receive(self) -> dict[str, Any]:
         """The next message. Raises :class:`Ended` or :class:`TimeOver`."""
         text_length, bytes_length = LENGTHS.unpack(self._read(LENGTHS.size))
-        if text_length > MOST_BODY or bytes_length > MOST_BYTES:
+        if text_length > self._most[0] or bytes_length > self._most[1]:
             raise Ended(f"A message of {text_length + bytes_length} bytes is too long: answer with less.")
         text, data = self._read(text_length), self._read(bytes_length)
         try:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from goalscope.agents.adopted import adopt
 from goalscope.agents.agent import Agent
+from goalscope.agents.training import frame_shape
 from goalscope.detectors import AgentHandle, Detector, Query, ReferenceCase, Track, detector
 from goalscope.detectors.bench import one_thread, untrained_agent
 from goalscope.detectors.controls import controls_of, load_detector, with_controls
 from goalscope.detectors.query import query_for
 from goalscope.detectors.tracks import Budget
-from goalscope.errors import DeclarationError, GoalscopeError
+from goalscope.errors import DeclarationError, GoalscopeError, UnsupportedError
 from goalscope.registry import RECIPES
 
 RECIPE = RECIPES.load("dish_open")
@@ -144,3 +149,45 @@ def test_a_method_that_learns_is_taught_by_untrained_networks() -> None:
     fitted = control.fit(known, np.random.default_rng(0))
     assert fitted is not control
     assert fitted.evidence(handle(untrained_agent(RECIPE, 9), Track.WHITEBOX), query) == 0.0
+
+
+# Strangers' networks
+
+
+class Stranger(nn.Module):
+    """As nobody registered it; with a part whose beginning nobody knows, if told to."""
+
+    def __init__(self, seed: int, *, odd: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(math.prod(frame_shape(RECIPE)), 8), nn.ReLU(), nn.LayerNorm(8)
+        )
+        self.head = nn.Linear(8, 5)
+        self.scale = nn.Parameter(torch.ones(1)) if odd else 1.0
+
+    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = self.head(self.scale * self.body(obs))
+        return found[:, :4], found[:, 4]
+
+
+def adopted(seed: int, **options: bool) -> AgentHandle:
+    module = Stranger(seed, **options)
+    return handle(adopt(module, family=RECIPE.family, query=RECIPE.query, knobs=RECIPE.knobs), Track.WHITEBOX)
+
+
+def test_a_strangers_network_is_drawn_anew_the_same_for_all_agents_of_a_recipe() -> None:
+    agents = [adopted(seed) for seed in range(2)]
+    own, fresh = ([a.weight_norms() for a in those] for those in (agents, [a.untrained() for a in agents]))
+    for name in fresh[0]:
+        assert np.array_equal(fresh[0][name], fresh[1][name])
+        assert not np.array_equal(own[0][name], own[1][name]) and not np.array_equal(own[0][name], fresh[0][name])
+    one, other = (a.untrained() for a in agents)
+    site = list(one.sites)[-1]
+    found = [a.activations(a.frames(4), [site])[site] for a in (one, other)]
+    assert list(one.sites) == list(agents[0].sites) and np.array_equal(found[0], found[1])
+
+
+def test_the_untrained_control_of_a_stranger_whose_beginning_nobody_knows_says_so() -> None:
+    with pytest.raises(UnsupportedError, match="its part 'outside' .Stranger. holds weights .* register"):
+        adopted(0, odd=True).untrained()

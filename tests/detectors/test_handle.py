@@ -100,6 +100,57 @@ def test_a_lower_track_is_told_which_one_it_needs(method: str) -> None:
             ask(asked, frames, others)
 
 
+# Credit, and work for nothing
+
+
+FEWER: dict[str, Callable[[AgentHandle], object]] = {
+    "frames": lambda a: a.frames(-100),
+    "no frames of very long histories": lambda a: a.frames(0, 10**12),
+    "episodes": lambda a: a.episodes(-100),
+    "bank": lambda a: a.bank(-100),
+    "rollouts": lambda a: a.rollouts(query(), -100),
+    "points of a line": lambda a: a.line_gradients(a.frames(1), a.frames(1), value, -100),
+}
+
+
+@pytest.mark.parametrize("ask", FEWER.values(), ids=FEWER)
+def test_nobody_asks_for_fewer_than_one_and_earns_a_budget(ask: Callable[[AgentHandle], object]) -> None:
+    agent = handle()
+    with pytest.raises(ForbiddenError, match="Ask for one or more|one layout"):
+        ask(agent)
+    assert all(count >= 0 for count in agent.tally.counts().values())
+
+
+def test_a_line_of_points_without_end_is_overspent_at_once_and_between_no_frames_there_is_none() -> None:
+    agent = handle()
+    frames = agent.frames(2)
+    none = frames.take(np.zeros(2, np.bool_))
+    with pytest.raises(OverspentError, match="passes were asked for"):
+        agent.line_gradients(frames, frames, value, 10**12)
+    with pytest.raises(ForbiddenError, match="one or more frames, got none"):
+        agent.line_gradients(none, none, value, 10**12)
+
+
+def test_every_step_of_a_history_counts_on_a_line_too() -> None:
+    agent = handle()
+    frames = agent.frames(2, 3)
+    agent.line_gradients(frames, frames, value, 5)
+    assert agent.tally.passes == 2 * 5 * 2 * 3
+
+
+def test_what_is_multiplied_or_patched_in_has_the_sites_shape() -> None:
+    agent = handle()
+    frames = agent.frames(4)
+    for shape in ([64], [1], [4, 64], [1, 64]):
+        agent.site_gradients(frames, "body.dense", np.ones(shape))
+        agent.patched(frames, frames, "body.dense", np.ones(shape, np.bool_))
+    for shape in ([63], [9, 4, 64], [9, 64], [9, 1, 1]):  # larger than the activation: it would grow with them
+        with pytest.raises(ForbiddenError, match=r"Expected weights \[64\] of the site, or \[4, 64\], got"):
+            agent.site_gradients(frames, "body.dense", np.ones(shape))
+        with pytest.raises(ForbiddenError, match=r"Expected entries \[64\] of the site"):
+            agent.patched(frames, frames, "body.dense", np.ones(shape, np.bool_))
+
+
 # Frames: who issued them
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goalscope.detectors.sandbox.wire import LENGTHS, MOST_BODY, Ended, Wire
+from goalscope.detectors.sandbox.wire import LENGTHS, MOST_BODY, MOST_BYTES, Ended, Wire
 from goalscope.errors import ProtocolError
 
 
@@ -54,7 +54,9 @@ MALFORMED = {
     "no mapping": raw([], b"", [1]),
     "no JSON": LENGTHS.pack(4, 0) + b"\xff\xfe{}",
     "a pickle": LENGTHS.pack(len(pickle.dumps({"body": 1})), 0) + pickle.dumps({"body": 1}),
+    "a shape of more than there can be": raw([["<f8", [0, 2**64]]], b""),
     "too long a body": LENGTHS.pack(MOST_BODY + 1, 0),
+    "too many numbers": LENGTHS.pack(2, MOST_BYTES + 1),
 }
 
 

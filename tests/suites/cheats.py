@@ -5,9 +5,13 @@
 # Written as somebody else's file would be: it is read by another process, and never imported by the tests.
 
 import ctypes
+import mmap
 import os
+import resource
 import signal
 import socket
+import sqlite3
+import struct
 import subprocess
 import threading
 import time
@@ -17,6 +21,7 @@ import numpy as np
 
 import goalscope
 from goalscope.detectors import detector
+from goalscope.errors import ForbiddenError
 
 SEEN = []
 HERE = os.environ["TMPDIR"]
@@ -43,12 +48,13 @@ def reads_labels_by_arrow(agent, query):
 
 
 def patches_scorer(agent, query):
-    from goalscope.detectors import answers, calibration
-    from goalscope.detectors.sandbox import child
+    """As if what checks and what scores were here; what it says goes out unchecked."""
+    from goalscope.detectors import calibration
     from goalscope.suites import score
 
     calibration.calibrate = score.losses = lambda *given: None
-    answers.checked_evidence = child.checked_evidence = lambda value: np.array([np.nan])
+    send = agent._wire.send
+    agent._wire.send = lambda body: send({**body, "result": np.array([np.nan])} if "result" in body else body)
     return 1.0
 
 
@@ -85,6 +91,17 @@ def connects(agent, query):
     socket.create_connection(("127.0.0.1", 9), timeout=1)
 
 
+def connects_in_c(agent, query):
+    """To a server that listens outside: its address is its family, its port and 127.0.0.1 as the system has them."""
+    libc = ctypes.CDLL(None)
+    address = struct.pack("=HHBBBBQ", socket.AF_INET, socket.htons(int("PORT")), 127, 0, 0, 1, 0)
+    return libc.connect(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), address, len(address))
+
+
+def tells_how_many_processes_it_may_start(agent, query):
+    return resource.getrlimit(resource.RLIMIT_NPROC)[1]
+
+
 def starts(agent, query):
     return subprocess.run(["true"]).returncode
 
@@ -107,8 +124,10 @@ def forks_in_c(agent, query):
 
 
 def leaves_one_behind(agent, query):
+    """In a session of its own, so that it does not end with the others."""
     libc = ctypes.CDLL(None)
     if libc.fork() == 0:
+        libc.setsid()
         libc.prctl(15, b"gs-cheat-left", 0, 0, 0)
         libc.sleep(60)
         libc._exit(0)
@@ -119,6 +138,36 @@ def eats_memory(agent, query):
     held = []
     while True:
         held.append(np.ones(1 << 24))
+
+
+def eats_shared_memory(agent, query):
+    """Which no limit on a process's own memory counts."""
+    return len(mmap.mmap(-1, 1 << 33))
+
+
+def names_rows_without_end(agent, query):
+    """A few bytes a row here, a frame a row there."""
+    given = {"issue": agent.frames(4).issue, "rows": np.zeros(1 << 20, np.int64)}
+    return agent._ask("direction", start=given, end=given).size
+
+
+def issues_an_odd_number(agent, query):
+    return len(agent.frames(33))
+
+
+def asks_what_was_issued(agent, query):
+    """Whether what is said of frames that somebody else was issued is what is said of those that nobody was."""
+    told = []
+    for issue in ("train 0 to 33", "train 0 to 34"):
+        try:
+            agent._ask("outputs", frames={"issue": issue, "rows": np.zeros(0, np.int64)})
+        except ForbiddenError as error:
+            told.append(str(error))
+    return float(told[0] != told[1])
+
+
+def writes_by_sqlite(agent, query):
+    sqlite3.connect("OUTSIDE").execute("create table was (here)")
 
 
 def writes(agent, query):
@@ -157,7 +206,9 @@ def speaks_for_itself(agent, query):
 def remembers(agent, query):
     """How often it was asked before, by all that it could know it from."""
     before = len(SEEN) + len(os.environ.get("SEEN", "")) + len(list(Path(HERE).glob("seen*")))
+    before += hasattr(type(agent), "seen")
     SEEN.append(agent)
+    type(agent).seen = agent
     os.environ["SEEN"] = "x"
     Path(HERE, "seen").write_text("x")
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -179,12 +230,19 @@ CHEATS = (
     swaps_frames,
     takes_agent,
     connects,
+    connects_in_c,
+    tells_how_many_processes_it_may_start,
     starts,
     forks,
     forks_in_c,
     leaves_one_behind,
     eats_memory,
+    eats_shared_memory,
+    names_rows_without_end,
+    issues_an_odd_number,
+    asks_what_was_issued,
     writes,
+    writes_by_sqlite,
     writes_in_c,
     sleeps,
     sleeps_in_c,

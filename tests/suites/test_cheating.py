@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,11 +18,11 @@ from numpy.typing import ArrayLike
 from tests.suites.made_up import outcome_shares, population
 
 from goalscope.detectors.answers import checked_evidence
-from goalscope.detectors.base import Detector, ReferenceCase
+from goalscope.detectors.base import Detector, ReferenceCase, detector
 from goalscope.detectors.calibration import Shares, calibrate
 from goalscope.detectors.handle import AgentHandle
 from goalscope.detectors.query import Query
-from goalscope.detectors.sandbox import Limits, Outside, sandboxed
+from goalscope.detectors.sandbox import Limits, Outside, processes, sandboxed
 from goalscope.detectors.sandbox.walls import has_walls
 from goalscope.detectors.tracks import Budget, Track
 from goalscope.errors import DeclarationError, GoalscopeError
@@ -64,9 +67,15 @@ def cage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     hidden.mkdir()
     (hidden / "labels.parquet").write_text("the truth")
     file = folder / "cheat.py"
-    file.write_text(SOURCE.replace("HIDDEN", str(hidden / "labels.parquet")).replace("OUTSIDE", str(folder / "out")))
-    with sandboxed(str(file), Limits(memory=MEMORY, hidden=(hidden,), walled=request.param)) as found:
-        yield Cage(found, folder, request.param)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        places = {
+            "HIDDEN": str(hidden / "labels.parquet"),
+            "OUTSIDE": str(folder / "out"),
+            "PORT": str(server.getsockname()[1]),
+        }
+        file.write_text(re.sub("|".join(places), lambda found: places[found[0]], SOURCE))
+        with sandboxed(str(file), Limits(memory=MEMORY, hidden=(hidden,), walled=request.param)) as found:
+            yield Cage(found, folder, request.param)
 
 
 STOPPED: dict[str, tuple[str, str]] = {
@@ -75,12 +84,16 @@ STOPPED: dict[str, tuple[str, str]] = {
     "reads_hidden": ("forbidden", "belongs to a zoo"),
     "steps": ("forbidden", "steps no environment"),
     "makes_frames": ("forbidden", "were not issued"),
+    "patches_scorer": ("malformed", "must be finite, got .nan"),
     "takes_agent": ("raised", "no attribute '_agent'"),
     "connects": ("forbidden", "no network"),
     "starts": ("forbidden", "starts no processes"),
     "forks": ("forbidden", "starts no processes"),
     "eats_memory": ("overspent", "memory is over"),
+    "eats_shared_memory": ("overspent", "memory is over"),
+    "names_rows_without_end": ("overspent", "1048576 rows are more than all 65536 passes"),
     "writes": ("forbidden", "temporary folder only"),
+    "writes_by_sqlite": ("forbidden", "temporary folder only"),
     "exits": ("raised", "ended without an answer"),
     "dies": ("raised", "the detector's process ended by signal 11"),
 }
@@ -111,12 +124,10 @@ def test_who_does_not_answer_is_ended(cage: Cage, cheat: str) -> None:
 
 
 def test_a_bomb_ends_with_its_time_and_nothing_remains(cage: Cage) -> None:
-    if not cage.walled:  # there the hook stops what Python forks, which is tested above
-        return
     assert cage.case("forks_in_c", seconds=1.0).flag == "overspent"
     left = cage.case("leaves_one_behind")
     assert left.flag == "forbidden" and "left processes running" in left.message, left.message
-    deadline = time.monotonic() + 5  # the system ends a whole space of processes, but not in no time
+    deadline = time.monotonic() + 20  # the system ends a whole space of processes, but not in no time
     while any(name.startswith("gs-cheat") for name in _running()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -125,12 +136,19 @@ def test_a_bomb_ends_with_its_time_and_nothing_remains(cage: Cage) -> None:
 
 def _running() -> list[str]:
     found = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
+    for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            found.append(path.read_text().strip())
+            name, _, rest = path.read_text().partition("(")[2].rpartition(")")
+            found += [] if rest.split()[0] in "ZX" else [name]
         except OSError:  # it has just ended
             continue
     return found
+
+
+def test_nobody_is_told_what_others_were_issued(cage: Cage) -> None:
+    assert cage.case("issues_an_odd_number").flag == ""
+    case = cage.case("asks_what_was_issued", agent=1)
+    assert case.evidence is not None and case.evidence[0] == 0, case.message
 
 
 def test_compiled_code_writes_nowhere_behind_walls(cage: Cage) -> None:
@@ -140,14 +158,23 @@ def test_compiled_code_writes_nowhere_behind_walls(cage: Cage) -> None:
         assert not (cage.folder / "out").exists()
 
 
+def test_compiled_code_reaches_no_server_behind_walls(cage: Cage) -> None:
+    case = cage.case("connects_in_c")
+    assert case.evidence is not None and case.evidence[0] == (-1 if cage.walled else 0)
+
+
+def test_processes_are_limited(cage: Cage) -> None:
+    case = cage.case("tells_how_many_processes_it_may_start")
+    assert case.evidence is not None and 0 < case.evidence[0] <= (64 if cage.walled else 2048 + processes.threads())
+
+
 def test_other_pixels_under_issued_names_are_not_looked_at(cage: Cage) -> None:
     case = cage.case("swaps_frames")
     assert case.evidence is not None and case.evidence[0] == 0
 
 
 def test_what_scores_is_out_of_reach(cage: Cage) -> None:
-    case = cage.case("patches_scorer")
-    assert case.evidence is not None and case.evidence.tolist() == [1.0], (case.flag, case.message)
+    assert cage.case("patches_scorer").evidence is None
     assert calibrate(np.zeros((4, 1)), outcome_shares(4, 8)).forecast(np.zeros((1, 1))).shape == (1, 8, 3)
 
 
@@ -228,6 +255,29 @@ def test_who_knows_the_suite_by_heart_is_flagged_in_every_row(kind: type[ByHeart
     table = dict(zip(keys, POPULATION.truths, strict=True))
     cases = crossfit(kind(table, levels.cells.tobytes() + levels.marks.tobytes()), POPULATION, 0, Budget())
     for case in cases:
+        assert (case.flag, case.forecast) == ("fingerprint", None) and "fresh levels" in case.message
+
+
+def numbers(agent: AgentHandle) -> bytes:
+    """What tells an agent from all others: the bits of a number that it gives."""
+    return agent.outputs(agent.frames(1)).values.tobytes()
+
+
+def initial_numbers(agent: AgentHandle) -> bytes:
+    return b"".join(norms.tobytes() for norms in agent.weight_norms(initial=True).values())
+
+
+@pytest.mark.parametrize("name", [numbers, initial_numbers])
+def test_who_knows_agents_by_exact_numbers_is_flagged_whatever_the_levels(name: Callable[[AgentHandle], bytes]) -> None:
+    """Evidence that does not depend on levels at all."""
+    known = [AgentHandle(agent, Track.WHITEBOX, Budget(), 0) for agent in POPULATION.agents]
+    table = {name(agent): own.mean(0) for agent, own in zip(known, POPULATION.truths, strict=True)}
+
+    @detector(track="whitebox")
+    def by_heart(agent: AgentHandle, query: Query) -> ArrayLike:
+        return np.asarray(table.get(name(agent), POPULATION.truths.mean((0, 1))))
+
+    for case in crossfit(by_heart, POPULATION, 0, Budget()):
         assert (case.flag, case.forecast) == ("fingerprint", None) and "fresh levels" in case.message
 
 
@@ -333,30 +383,100 @@ def test_controls_of_an_outside_method_work_and_it_is_never_imported_here(
 
 SMUGGLER = """
 import mmap
+import os
 
 from goalscope.detectors import Detector, Track
 
 SHARED = mmap.mmap(-1, 8)  # shared by all that are forked from here
 
 
+def by_memory():
+    SHARED[0] += 1
+    return SHARED[0]
+
+
+def by_standard_error():
+    print("was here", flush=True)  # which is printed there
+    try:
+        return os.lseek(2, 0, os.SEEK_CUR)  # how far a file has come, by whomever
+    except OSError:
+        return 0
+
+
 class Smuggler(Detector):
     track = Track.RECIPE
 
     def fit(self, reference, rng):
-        self.before, SHARED[0] = SHARED[0], SHARED[0] + 1
+        self.heard = CHANNEL()
         return self
 
     def evidence(self, agent, query):
-        return float(self.before)
+        return float(self.heard)
 
 
 DETECTOR = Smuggler()
 """
 
 
-def test_outcomes_told_in_one_fold_are_not_carried_into_another(tmp_path: Path) -> None:
-    file = tmp_path / "smuggler.py"
-    file.write_text(SMUGGLER)
-    with opened(str(file)) as method:
-        cases = crossfit(method, POPULATION, 0, Budget())
-    assert [case.evidence.tolist() for case in cases if case.evidence is not None] == [[0.0]] * len(cases)
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """With standard error to a file, as ``2> log`` has it."""
+    before = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+@pytest.mark.parametrize("channel", ["by_memory", "by_standard_error"])
+def test_outcomes_told_in_one_fold_are_not_carried_into_another(tmp_path: Path, channel: str) -> None:
+    file, log = tmp_path / "smuggler.py", tmp_path / "log"
+    file.write_text(SMUGGLER.replace("CHANNEL", channel))
+    with logged(log):
+        with opened(str(file)) as method:
+            cases = crossfit(method, POPULATION, 0, Budget())
+        deadline = time.monotonic() + 5  # what is printed is passed on by another thread
+        while channel == "by_standard_error" and log.read_text().count("was here") < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    heard = [case.evidence.tobytes() for case in cases if case.evidence is not None]
+    assert len(heard) == len(cases) and len(set(heard)) == 1
+
+
+ISSUER = """
+from goalscope.detectors import Detector, Track
+
+
+class Issuer(Detector):
+    track = Track.BLACKBOX
+
+    def fit(self, reference, rng):
+        self.first = reference[0].agent
+        self.first.frames(5 if reference[0].outcomes[0, 0] > 0.5 else 9)
+        return self
+
+    def evidence(self, agent, query):
+        before = self.first.tally.frames
+        self.first.frames(8)
+        return float(before + self.first.rng.integers(2))
+
+
+DETECTOR = Issuer()
+"""
+
+
+def test_handles_keep_nothing_of_another_fold_or_agent(tmp_path: Path) -> None:
+    """Neither frames that are there already, and so come sooner, nor what a reference agent's handle was asked."""
+    file = tmp_path / "issuer.py"
+    file.write_text(ISSUER)
+    handles = [AgentHandle(agent, Track.BLACKBOX, Budget(), 0) for agent in POPULATION.agents[:3]]
+    query, rng = POPULATION.query, np.random.Generator(np.random.Philox(0))
+    with sandboxed(str(file)) as method:
+        for number, outcome in ((5, 1.0), (9, 0.0)):
+            method.fit([ReferenceCase(handles[0], query, np.full(query.shape, outcome))], rng)
+            assert {f"train 0 to {n}" for n in (5, 9)} & handles[1]._source._issues.keys() == {f"train 0 to {number}"}
+            told = {float(np.asarray(method.evidence(agent, query))[0]) for agent in handles[1:]}
+            assert len(told) == 1 and told <= {number, number + 1}

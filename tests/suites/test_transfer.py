@@ -50,7 +50,7 @@ def known(handle: AgentHandle) -> tuple[Population, int]:
     """Whom a handle is on, which no detector can know: the oracle's help."""
     for population in populations():
         for place, agent in enumerate(population.agents):
-            if agent is handle._agent:
+            if agent.id == handle._agent.id:
                 return population, place
     raise AssertionError("a handle on an unknown agent")
 
