@@ -92,6 +92,11 @@ class Calibration:
         return forecast(self.log_odds if log_odds is None else log_odds, offsets)
 
 
+def varies(spread: Shares, centre: Shares) -> NDArray[np.bool_]:
+    """`[E]` which numbers of evidence differ between agents by more than rounding: the others are not calibrated on."""
+    return np.asarray(spread > LEAST_SPREAD * np.maximum(1.0, np.abs(centre)))
+
+
 def calibrate(evidence: Shares, truths: Shares, log_odds: Shares | None = None) -> Calibration:
     """Fit on reference agents: evidence `[A, E]`, truths `[A, L, K + 1]`.
 
@@ -104,8 +109,7 @@ def calibrate(evidence: Shares, truths: Shares, log_odds: Shares | None = None) 
     if not np.isfinite(evidence).all():
         raise GoalscopeError("evidence must be finite numbers, got NaN or infinity.")
     centre, spread = evidence.mean(0), evidence.std(0)
-    varies = spread > LEAST_SPREAD * np.maximum(1.0, np.abs(centre))
-    scale = np.where(varies, spread, np.inf)
+    scale = np.where(varies(spread, centre), spread, np.inf)
     standard = (evidence - centre) / scale
     log_odds = level_log_odds(truths) if log_odds is None else log_odds
     weights = _weights(standard, truths, log_odds)

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from goalscope.agents.agent import Agent
+from goalscope.detectors.calibration import varies
 
 Shares = NDArray[np.float64]
 SPREADS = 1.0
@@ -50,7 +51,7 @@ def shaken(agent: Agent, rng: np.random.Generator) -> Agent:
     network, initial = deepcopy(agent.network), {name: weights.clone() for name, weights in agent.initial.items()}
     with torch.no_grad():
         for weights in (*network.parameters(), *initial.values()):
-            factors = torch.from_numpy(1 + SHAKE * rng.standard_normal(tuple(weights.shape)))
+            factors = torch.from_numpy(np.asarray(1 + SHAKE * rng.standard_normal(tuple(weights.shape))))
             weights.copy_(weights * factors)
     return replace(agent, network=network, initial=initial)
 
@@ -78,10 +79,11 @@ def most_telling(cases: Sequence[Answered]) -> int | None:
 def told_apart(before: Shares, after: Shares, cases: Sequence[Answered]) -> str:
     """What to say of two answers about one agent, on a suite's levels and on fresh ones; empty if they are alike."""
     if before.ndim == 1:
-        spread = np.nanstd(_summaries([case for case in cases if case.forecast is not None]), axis=0)
+        known = _summaries([case for case in cases if case.forecast is not None])
+        spread, centre = np.nanstd(known, axis=0), np.nanmean(known, axis=0)
         same = len(before) == len(after)
         change, allowed = (np.abs(after - before), SPREADS * spread) if same else (np.ones(1), np.zeros(1))
-        change = np.where(allowed > 0, change, 0) if same else change  # what is the same for all agents has no say
+        change = np.where(varies(spread, centre), change, 0) if same else change  # the rest has no say in calibration
     else:
         change = np.abs(after.mean(0) - before.mean(0))
         allowed = SLACK + ERRORS * np.sqrt((before.var(0) + after.var(0)) / len(before))
